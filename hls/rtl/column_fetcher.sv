@@ -1,0 +1,287 @@
+// Turns requests into AXI read bursts, several in flight, and routes the data beats that come back, in order.
+//
+//   look up   a column's first and last beat from the column pointers (two memories, for even and odd
+//             pointers, so that pointer n and n + 1 are read in one cycle)
+//   split     a job (address, beats) into bursts: at most MAX_BURST_BEATS, never across a 4 KB boundary,
+//             at most READS_IN_FLIGHT requested and not complete
+//   route     each job left a descriptor in a queue; beats are matched with descriptors in order
+//
+// A column without beats costs no burst. A column whose pointers are out of order or end outside the columns
+// section is not read and raises `column_error`. Marks travel through the same queue and come out as
+// `mark_done` once every beat before them has passed through the lanes.
+module column_fetcher
+  import kernel_types_pkg::*;
+#(
+    parameter int unsigned BUS_BYTES       = 8,
+    parameter int unsigned POINTER_DEPTH   = 8192,
+    parameter int unsigned MAX_BURST_BEATS = 16,
+    parameter int unsigned READS_IN_FLIGHT = 8
+) (
+    input logic clk,
+    input logic rst,
+
+    input  logic     request_valid,
+    output logic     request_ready,
+    input  request_t request,
+
+    input logic [63:0] columns_address,  // first byte of the columns section
+    input logic [31:0] columns_beats,
+
+    input logic        pointer_write,
+    input logic [15:0] pointer_write_index,
+    input logic [31:0] pointer_write_data,
+
+    output logic                   m_axi_arvalid,
+    input  logic                   m_axi_arready,
+    output logic [63:0]            m_axi_araddr,
+    output logic [7:0]             m_axi_arlen,
+    input  logic                   m_axi_rvalid,
+    output logic                   m_axi_rready,
+    input  logic [8*BUS_BYTES-1:0] m_axi_rdata,
+    input  logic [1:0]             m_axi_rresp,
+    input  logic                   m_axi_rlast,
+
+    output logic                   beat_valid,
+    output logic [8*BUS_BYTES-1:0] beat_data,
+    output logic                   beat_first,  // first of its column or block
+    output logic [23:0]            beat_index,  // within its column or block
+    output destination_e           beat_destination,
+    output logic [7:0]             beat_value,
+    output logic [1:0]             beat_bank,
+    output logic [15:0]            beat_accumulator_base,
+
+    output logic mark_done,
+    output logic reading,       // a burst is requested and not complete
+    output logic waiting,       // the same, and no data beat arrives in this cycle
+    output logic busy,          // a request is somewhere between acceptance and its last beat's effect
+    output logic column_error,  // pulse
+    output logic read_error     // pulse
+);
+
+  localparam int unsigned BEAT_SHIFT = $clog2(BUS_BYTES);
+  localparam int unsigned POINTER_BITS = $clog2(POINTER_DEPTH);
+  // Cycles from a beat's arrival to its sum being readable in the lanes' memory, and one to spare.
+  localparam int unsigned MARK_DELAY = 7;
+
+  initial begin
+    if (BUS_BYTES != 8 && BUS_BYTES != 16) $error("column_fetcher: BUS_BYTES must be 8 or 16");
+    if (MAX_BURST_BEATS < 1 || MAX_BURST_BEATS > 256) $error("column_fetcher: MAX_BURST_BEATS must be 1 to 256");
+    if (MAX_BURST_BEATS * BUS_BYTES > 4096) $error("column_fetcher: a burst must fit in 4 KB");
+  end
+
+  typedef struct packed {
+    logic         mark;
+    destination_e destination;
+    logic [7:0]   value;
+    logic [1:0]   bank;
+    logic [15:0]  accumulator_base;
+    logic [23:0]  last_index;
+  } descriptor_t;
+
+  // -- requests wait here, so that one engine's stall does not hold up the others at once
+  request_t head;
+  logic head_empty, head_pop, queue_full;
+  assign request_ready = !queue_full;
+  sync_fifo #(
+      .WIDTH($bits(request_t)),
+      .DEPTH(8)
+  ) request_queue (
+      .clk,
+      .rst,
+      .push     (request_valid),
+      .push_data(request),
+      .full     (queue_full),
+      .pop      (head_pop),
+      .head     (head),
+      .empty    (head_empty)
+  );
+
+  // -- look up
+  logic [POINTER_BITS-1:0] pointer_index, next_pointer_index;
+  assign pointer_index      = head.pointer[POINTER_BITS-1:0];
+  assign next_pointer_index = pointer_index + 1'b1;
+
+  logic [31:0] even_pointer, odd_pointer;
+  block_memory #(
+      .WIDTH(32),
+      .DEPTH(POINTER_DEPTH / 2)
+  ) even_pointers (
+      .clk,
+      .write_enable (pointer_write && !pointer_write_index[0]),
+      .write_address(pointer_write_index[POINTER_BITS-1:1]),
+      .write_data   (pointer_write_data),
+      .read_enable  (head_pop),
+      .read_address (next_pointer_index[POINTER_BITS-1:1]),  // index, or index + 1 when index is odd
+      .read_data    (even_pointer)
+  );
+  block_memory #(
+      .WIDTH(32),
+      .DEPTH(POINTER_DEPTH / 2)
+  ) odd_pointers (
+      .clk,
+      .write_enable (pointer_write && pointer_write_index[0]),
+      .write_address(pointer_write_index[POINTER_BITS-1:1]),
+      .write_data   (pointer_write_data),
+      .read_enable  (head_pop),
+      .read_address (pointer_index[POINTER_BITS-1:1]),
+      .read_data    (odd_pointer)
+  );
+
+  request_t lookup;
+  logic lookup_valid, lookup_advance;
+  assign head_pop = !head_empty && (!lookup_valid || lookup_advance);
+
+  always_ff @(posedge clk) begin
+    if (rst) lookup_valid <= 1'b0;
+    else if (head_pop) lookup_valid <= 1'b1;
+    else if (lookup_advance) lookup_valid <= 1'b0;
+    if (head_pop) lookup <= head;
+  end
+
+  logic [31:0] first_beat, end_beat, column_beats;
+  logic column_bad, column_empty;
+  assign first_beat   = lookup.pointer[0] ? odd_pointer : even_pointer;
+  assign end_beat     = lookup.pointer[0] ? even_pointer : odd_pointer;
+  assign column_beats = end_beat - first_beat;
+  // Longer than the beat counter holds is as wrong as out of order.
+  assign column_bad   = end_beat < first_beat || end_beat > columns_beats || column_beats[31:24] != '0;
+  assign column_empty = end_beat == first_beat;
+
+  logic needs_job;
+  always_comb begin
+    case (lookup.kind)
+      REQUEST_BLOCK:  needs_job = 1'b1;
+      REQUEST_COLUMN: needs_job = !column_bad && !column_empty;
+      default:        needs_job = 1'b0;
+    endcase
+  end
+
+  // -- split
+  logic        job_valid, job_ready, burst_known;
+  logic [63:0] job_address;
+  logic [23:0] job_beats;
+  logic [8:0]  burst_beats;
+  logic        burst_issue, job_done;
+
+  descriptor_t new_descriptor, descriptor;
+  logic descriptor_push, descriptor_full, descriptor_pop, descriptor_empty;
+  assign lookup_advance = lookup_valid && !descriptor_full && (!needs_job || job_ready);
+  assign descriptor_push = lookup_advance && (needs_job || lookup.kind == REQUEST_MARK);
+  assign column_error = lookup_advance && lookup.kind == REQUEST_COLUMN && column_bad;
+
+  always_comb begin
+    new_descriptor.mark             = lookup.kind == REQUEST_MARK;
+    new_descriptor.destination      = lookup.kind == REQUEST_COLUMN ? TO_LANES : lookup.destination;
+    new_descriptor.value            = lookup.value;
+    new_descriptor.bank             = lookup.bank;
+    new_descriptor.accumulator_base = lookup.accumulator_base;
+    new_descriptor.last_index       = (lookup.kind == REQUEST_COLUMN ? column_beats[23:0] : lookup.beats) - 24'd1;
+  end
+
+  sync_fifo #(
+      .WIDTH($bits(descriptor_t)),
+      .DEPTH(16)
+  ) descriptor_queue (
+      .clk,
+      .rst,
+      .push     (descriptor_push),
+      .push_data(new_descriptor),
+      .full     (descriptor_full),
+      .pop      (descriptor_pop),
+      .head     (descriptor),
+      .empty    (descriptor_empty)
+  );
+
+  localparam int unsigned FLIGHT_BITS = $clog2(READS_IN_FLIGHT + 1);
+  logic [FLIGHT_BITS-1:0] in_flight;
+  logic burst_complete;
+  assign burst_complete = m_axi_rvalid && m_axi_rready && m_axi_rlast;
+
+  // The longest burst from here: up to the job's end, the limit, or the 4 KB boundary.
+  localparam int unsigned BOUNDARY_BITS = 12 - BEAT_SHIFT;
+  logic [BOUNDARY_BITS:0] beats_to_boundary;
+  logic [8:0] longest_burst;
+  assign beats_to_boundary = (BOUNDARY_BITS+1)'(1 << BOUNDARY_BITS) - {1'b0, job_address[11:BEAT_SHIFT]};
+  always_comb begin
+    longest_burst = 9'(MAX_BURST_BEATS);
+    if (beats_to_boundary < (BOUNDARY_BITS + 1)'(MAX_BURST_BEATS)) longest_burst = 9'(beats_to_boundary);
+    if (job_beats < 24'(longest_burst)) longest_burst = job_beats[8:0];
+  end
+
+  assign burst_issue = job_valid && burst_known && (!m_axi_arvalid || m_axi_arready)
+                       && in_flight < FLIGHT_BITS'(READS_IN_FLIGHT);
+  assign job_done    = burst_issue && job_beats == 24'(burst_beats);
+  assign job_ready   = !job_valid || job_done;
+
+  always_ff @(posedge clk) begin
+    if (job_ready) begin
+      job_address <= lookup.kind == REQUEST_COLUMN
+                     ? columns_address + {{(32 - BEAT_SHIFT) {1'b0}}, first_beat, {BEAT_SHIFT{1'b0}}}
+                     : lookup.address;
+      job_beats <= lookup.kind == REQUEST_COLUMN ? column_beats[23:0] : lookup.beats;
+    end else if (burst_issue) begin
+      job_address <= job_address + {{(55 - BEAT_SHIFT) {1'b0}}, burst_beats, {BEAT_SHIFT{1'b0}}};
+      job_beats   <= job_beats - 24'(burst_beats);
+    end
+    burst_beats <= longest_burst;
+    if (burst_issue) begin
+      m_axi_araddr <= job_address;
+      m_axi_arlen  <= 8'(burst_beats - 9'd1);
+    end
+    if (rst) begin
+      job_valid     <= 1'b0;
+      burst_known   <= 1'b0;
+      m_axi_arvalid <= 1'b0;
+      in_flight     <= '0;
+    end else begin
+      if (job_ready) job_valid <= lookup_advance && needs_job;
+      // A burst length is of use the cycle after the address and beats it was made from.
+      burst_known <= job_valid && !burst_issue && !job_ready;
+      if (burst_issue) m_axi_arvalid <= 1'b1;
+      else if (m_axi_arready) m_axi_arvalid <= 1'b0;
+      case ({burst_issue, burst_complete})
+        2'b10:   in_flight <= in_flight + 1'b1;
+        2'b01:   in_flight <= in_flight - 1'b1;
+        default: ;
+      endcase
+    end
+  end
+
+  // -- route: the lanes and memories always take a beat, so ready only waits for a mark to step aside
+  logic [23:0] index;
+  logic beat, last_beat, mark;
+  assign m_axi_rready   = !descriptor_empty && !descriptor.mark;
+  assign beat           = m_axi_rvalid && m_axi_rready;
+  assign last_beat      = index == descriptor.last_index;
+  assign mark           = !descriptor_empty && descriptor.mark;
+  assign descriptor_pop = mark || (beat && last_beat);
+
+  always_ff @(posedge clk) begin
+    if (rst) index <= '0;
+    else if (beat) index <= last_beat ? '0 : index + 24'd1;
+  end
+
+  always_ff @(posedge clk) begin
+    beat_valid            <= !rst && beat;
+    beat_data             <= m_axi_rdata;
+    beat_first            <= index == '0;
+    beat_index            <= index;
+    beat_destination      <= descriptor.destination;
+    beat_value            <= descriptor.value;
+    beat_bank             <= descriptor.bank;
+    beat_accumulator_base <= descriptor.accumulator_base;
+    read_error            <= !rst && beat && m_axi_rresp[1];  // SLVERR or DECERR
+  end
+
+  logic [MARK_DELAY-1:0] mark_delay;
+  always_ff @(posedge clk) begin
+    if (rst) mark_delay <= '0;
+    else mark_delay <= {mark_delay[MARK_DELAY-2:0], mark};
+  end
+  assign mark_done = mark_delay[MARK_DELAY-1];
+
+  assign reading = in_flight != '0;
+  assign waiting = reading && !beat;
+  assign busy    = !head_empty || lookup_valid || job_valid || !descriptor_empty || beat_valid || mark_delay != '0;
+
+endmodule

@@ -1,0 +1,246 @@
+// Decoder sweep of one engine: turns the decoder's accumulators into logits, all lanes at once, a group of
+// LANES words per cycle, and keeps the largest. When logits are wanted, each group also goes out word by word,
+// packed into bus beats, and the sweep waits for room.
+//
+//   stage 0   address the accumulators and the word records
+//   stage 1   shift right to 11 fractional bits
+//   stage 2   round, add the bias: the logit
+//   stage 3   compare with the lane's best so far
+//
+// Then the lanes' bests are compared, one per cycle. Among equal logits the word with the smallest number wins.
+module decoder_sweep #(
+    parameter int unsigned ENGINES          = 2,
+    parameter int unsigned ENGINE           = 0,
+    parameter int unsigned LANES            = 5,
+    parameter int unsigned BUS_BYTES        = 8,
+    parameter int unsigned ACCUMULATOR_BITS = 28,
+    parameter int unsigned LOGIT_DEPTH      = 1024
+) (
+    input logic clk,
+    input logic rst,
+
+    input  logic        start,
+    input  logic        write_logits,
+    input  logic [15:0] groups,
+    input  logic [31:0] vocabulary,
+    output logic        busy,
+
+    output logic                                   logit_enable,
+    output logic [15:0]                            logit_address,
+    input  logic [LANES-1:0][ACCUMULATOR_BITS-1:0] logit_sum,      // a cycle later
+
+    input logic        record_write,
+    input logic [23:0] record_write_index,  // position: group * LANES + lane, counted up from 0
+    input logic [19:0] record_write_data,   // bias, shift << 16
+
+    output logic               best_valid,  // there is at least one word in this engine
+    output logic signed [31:0] best_logit,
+    output logic [31:0]        best_word,
+
+    output logic                   beat_valid,  // logits, BUS_BYTES / 4 in a beat
+    output logic [8*BUS_BYTES-1:0] beat_data,
+    input  logic                   beat_ready
+);
+
+  localparam int unsigned GROUP_BITS = $clog2(LOGIT_DEPTH);
+  localparam int unsigned LANE_BITS  = LANES > 1 ? $clog2(LANES) : 1;
+  localparam int unsigned SLOTS      = ENGINES * LANES;
+  localparam int unsigned WORDS      = BUS_BYTES / 4;
+  localparam int unsigned WORD_BITS  = $clog2(WORDS);
+  // Groups read and not yet written out: bounds what the group queue must hold.
+  localparam int unsigned GROUPS_AHEAD = 4;
+
+  // -- word records, a memory per lane; they arrive in order, so lane and group are counted along
+  logic [LANE_BITS-1:0]  write_lane;
+  logic [GROUP_BITS-1:0] write_group;
+  always_ff @(posedge clk) begin
+    if (record_write) begin
+      if (32'(write_lane_now) == LANES - 1) begin
+        write_lane  <= '0;
+        write_group <= write_group_now + 1'b1;
+      end else begin
+        write_lane  <= write_lane_now + 1'b1;
+        write_group <= write_group_now;
+      end
+    end
+  end
+  logic [LANE_BITS-1:0]  write_lane_now;
+  logic [GROUP_BITS-1:0] write_group_now;
+  assign write_lane_now  = record_write_index == '0 ? '0 : write_lane;
+  assign write_group_now = record_write_index == '0 ? '0 : write_group;
+
+  // -- stage 0: walk the groups
+  logic sweeping, issue, with_logits;
+  logic [15:0] group;
+  logic [31:0] base_word;  // lane 0's word
+  logic [2:0] groups_ahead;
+  logic group_written;
+  assign issue = sweeping && (!with_logits || 32'(groups_ahead) < GROUPS_AHEAD);
+  assign logit_enable  = issue;
+  assign logit_address = group;
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      sweeping     <= 1'b0;
+      groups_ahead <= '0;
+    end else begin
+      if (start) sweeping <= 1'b1;
+      else if (issue && group == groups - 16'd1) sweeping <= 1'b0;
+      if (with_logits) groups_ahead <= groups_ahead + 3'(issue) - 3'(group_written);
+    end
+    if (start) begin
+      with_logits <= write_logits;
+      group       <= '0;
+      base_word   <= 32'(ENGINE);
+    end else if (issue) begin
+      group     <= group + 16'd1;
+      base_word <= base_word + 32'(SLOTS);
+    end
+  end
+
+  logic valid_1, valid_2, valid_3;
+  logic [31:0] base_word_1, base_word_2;
+  always_ff @(posedge clk) begin
+    valid_1     <= !rst && issue;
+    valid_2     <= !rst && valid_1;
+    valid_3     <= !rst && valid_2;
+    base_word_1 <= base_word;
+    base_word_2 <= base_word_1;
+  end
+
+  logic signed [LANES-1:0][31:0] logit_3, lane_best;
+  logic [LANES-1:0][31:0] lane_word;
+  logic [LANES-1:0] lane_valid;
+
+  for (genvar l = 0; l < LANES; l++) begin : g_lane
+    logic [19:0] record_1;
+    block_memory #(
+        .WIDTH(20),
+        .DEPTH(LOGIT_DEPTH)
+    ) records (
+        .clk,
+        .write_enable (record_write && 32'(write_lane_now) == l),
+        .write_address(write_group_now),
+        .write_data   (record_write_data),
+        .read_enable  (1'b1),
+        .read_address (group[GROUP_BITS-1:0]),
+        .read_data    (record_1)
+    );
+
+    // -- stages 1 and 2, as in the neuron update
+    logic signed [ACCUMULATOR_BITS:0] shifted_2;
+    logic signed [15:0] bias_2;
+    logic [31:0] word_3;
+    logic in_vocabulary_3;
+    always_ff @(posedge clk) begin
+      shifted_2 <= $signed({logit_sum[l], 1'b0}) >>> record_1[19:16];
+      bias_2    <= record_1[15:0];
+      logit_3[l] <= 32'($signed(shifted_2[ACCUMULATOR_BITS:1])) + $signed({31'd0, shifted_2[0]}) + 32'(bias_2);
+      word_3          <= base_word_2 + 32'(l * ENGINES);
+      in_vocabulary_3 <= base_word_2 + 32'(l * ENGINES) < vocabulary;
+    end
+
+    // -- stage 3: words come in rising order, so a later one wins only if it is larger
+    always_ff @(posedge clk) begin
+      if (start) begin
+        lane_valid[l] <= 1'b0;
+      end else if (valid_3 && in_vocabulary_3
+                   && (!lane_valid[l] || $signed(logit_3[l]) > $signed(lane_best[l]))) begin
+        lane_valid[l] <= 1'b1;
+        lane_best[l]  <= logit_3[l];
+        lane_word[l]  <= word_3;
+      end
+    end
+  end
+
+  // -- compare the lanes
+  logic sweep_over, comparing;
+  logic [LANE_BITS-1:0] compared;
+  logic was_sweeping;
+  assign sweep_over = was_sweeping && !(sweeping || valid_1 || valid_2 || valid_3);
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      was_sweeping <= 1'b0;
+      comparing    <= 1'b0;
+      best_valid   <= 1'b0;
+    end else begin
+      was_sweeping <= start || sweeping || valid_1 || valid_2 || valid_3;
+      if (start) best_valid <= 1'b0;
+      if (sweep_over) begin
+        comparing <= 1'b1;
+        compared  <= '0;
+      end else if (comparing) begin
+        comparing <= 32'(compared) != LANES - 1;
+        compared  <= compared + 1'b1;
+        if (lane_valid[compared]
+            && (!best_valid || $signed(lane_best[compared]) > best_logit
+                || ($signed(lane_best[compared]) == best_logit && lane_word[compared] < best_word))) begin
+          best_valid <= 1'b1;
+          best_logit <= lane_best[compared];
+          best_word  <= lane_word[compared];
+        end
+      end
+    end
+  end
+
+  // -- logits out: a queue of groups, then one logit per cycle into a beat
+  logic group_empty, unused_group_full, beat_full, beat_empty, beat_push;
+  logic [LANES-1:0][31:0] group_logits;
+  sync_fifo #(
+      .WIDTH(32 * LANES),
+      .DEPTH(GROUPS_AHEAD)
+  ) group_queue (
+      .clk,
+      .rst,
+      .push     (valid_3 && with_logits),
+      .push_data(logit_3),
+      .full     (unused_group_full),  // never: groups_ahead bounds what is under way
+      .pop      (group_written),
+      .head     (group_logits),
+      .empty    (group_empty)
+  );
+
+  logic [LANE_BITS-1:0] packed_lane;
+  logic [WORD_BITS-1:0] packed_word;
+  logic [8*BUS_BYTES-1:0] partial_beat, next_beat;
+  logic [15:0] groups_written;
+  logic pack, last_logit;
+  assign pack          = !group_empty && !beat_full;
+  assign group_written = pack && 32'(packed_lane) == LANES - 1;
+  assign last_logit    = group_written && groups_written == groups - 16'd1;
+  assign beat_push     = pack && (32'(packed_word) == WORDS - 1 || last_logit);
+  always_comb begin
+    next_beat = packed_word == '0 ? '0 : partial_beat;
+    next_beat[32*packed_word+:32] = group_logits[packed_lane];
+  end
+  always_ff @(posedge clk) begin
+    if (rst || start) begin
+      packed_lane    <= '0;
+      packed_word    <= '0;
+      groups_written <= '0;
+    end else if (pack) begin
+      partial_beat <= next_beat;
+      packed_word  <= beat_push ? '0 : packed_word + 1'b1;
+      packed_lane  <= group_written ? '0 : packed_lane + 1'b1;
+      if (group_written) groups_written <= groups_written + 16'd1;
+    end
+  end
+
+  sync_fifo #(
+      .WIDTH(8 * BUS_BYTES),
+      .DEPTH(16)
+  ) beat_queue (
+      .clk,
+      .rst,
+      .push     (beat_push),
+      .push_data(next_beat),
+      .full     (beat_full),
+      .pop      (beat_ready),
+      .head     (beat_data),
+      .empty    (beat_empty)
+  );
+  assign beat_valid = !beat_empty;
+
+  assign busy = sweeping || was_sweeping || comparing || !group_empty || !beat_empty;
+
+endmodule

@@ -1,0 +1,530 @@
+// The kernel without the flat port names: register file, sequencer, image loader, event queue, token interface,
+// counters, and ENGINES engines with an AXI4 port each. hls/scripts/generate.py makes the top module
+// `egret_kernel` around it, with one set of ports per engine under the names that Vitis HLS would give them.
+//
+// Build parameters are described in hls/kernel.json, what the kernel does in docs/formats.md.
+module egret_core
+  import egret_pkg::DEFAULT_ACCUMULATOR_BITS;
+  import egret_pkg::DEFAULT_ACCUMULATOR_DEPTH;
+  import egret_pkg::DEFAULT_BUS_BYTES;
+  import egret_pkg::DEFAULT_ENGINES;
+  import egret_pkg::DEFAULT_GAP_BITS;
+  import egret_pkg::DEFAULT_LANES;
+  import egret_pkg::DEFAULT_LOGIT_DEPTH;
+  import egret_pkg::DEFAULT_MAX_BURST_BEATS;
+  import egret_pkg::DEFAULT_NEURON_DEPTH;
+  import egret_pkg::DEFAULT_POINTER_DEPTH;
+  import egret_pkg::DEFAULT_READS_IN_FLIGHT;
+  import egret_pkg::DEFAULT_WEIGHT_BITS;
+  import egret_pkg::IMAGE_MAX_ENGINES;
+  import egret_pkg::IMAGE_MAX_LAYERS;
+  import kernel_types_pkg::*;
+#(
+    parameter int unsigned ENGINES           = DEFAULT_ENGINES,
+    parameter int unsigned LANES             = DEFAULT_LANES,
+    parameter int unsigned BUS_BYTES         = DEFAULT_BUS_BYTES,
+    parameter int unsigned WEIGHT_BITS       = DEFAULT_WEIGHT_BITS,
+    parameter int unsigned GAP_BITS          = DEFAULT_GAP_BITS,
+    parameter int unsigned ACCUMULATOR_BITS  = DEFAULT_ACCUMULATOR_BITS,
+    parameter int unsigned NEURON_DEPTH      = DEFAULT_NEURON_DEPTH,
+    parameter int unsigned ACCUMULATOR_DEPTH = DEFAULT_ACCUMULATOR_DEPTH,
+    parameter int unsigned LOGIT_DEPTH       = DEFAULT_LOGIT_DEPTH,
+    parameter int unsigned POINTER_DEPTH     = DEFAULT_POINTER_DEPTH,
+    parameter int unsigned MAX_BURST_BEATS   = DEFAULT_MAX_BURST_BEATS,
+    parameter int unsigned READS_IN_FLIGHT   = DEFAULT_READS_IN_FLIGHT
+) (
+    input  logic ap_clk,
+    input  logic ap_rst_n,
+    output logic interrupt,
+
+    input  logic [6:0]  s_axi_control_awaddr,
+    input  logic        s_axi_control_awvalid,
+    output logic        s_axi_control_awready,
+    input  logic [31:0] s_axi_control_wdata,
+    input  logic [3:0]  s_axi_control_wstrb,
+    input  logic        s_axi_control_wvalid,
+    output logic        s_axi_control_wready,
+    output logic [1:0]  s_axi_control_bresp,
+    output logic        s_axi_control_bvalid,
+    input  logic        s_axi_control_bready,
+    input  logic [6:0]  s_axi_control_araddr,
+    input  logic        s_axi_control_arvalid,
+    output logic        s_axi_control_arready,
+    output logic [31:0] s_axi_control_rdata,
+    output logic [1:0]  s_axi_control_rresp,
+    output logic        s_axi_control_rvalid,
+    input  logic        s_axi_control_rready,
+
+    output logic [ENGINES-1:0]                  m_axi_arvalid,
+    input  logic [ENGINES-1:0]                  m_axi_arready,
+    output logic [ENGINES-1:0][63:0]            m_axi_araddr,
+    output logic [ENGINES-1:0][7:0]             m_axi_arlen,
+    input  logic [ENGINES-1:0]                  m_axi_rvalid,
+    output logic [ENGINES-1:0]                  m_axi_rready,
+    input  logic [ENGINES-1:0][8*BUS_BYTES-1:0] m_axi_rdata,
+    input  logic [ENGINES-1:0][1:0]             m_axi_rresp,
+    input  logic [ENGINES-1:0]                  m_axi_rlast,
+    output logic [ENGINES-1:0]                  m_axi_awvalid,
+    input  logic [ENGINES-1:0]                  m_axi_awready,
+    output logic [ENGINES-1:0][63:0]            m_axi_awaddr,
+    output logic [ENGINES-1:0][7:0]             m_axi_awlen,
+    output logic [ENGINES-1:0]                  m_axi_wvalid,
+    input  logic [ENGINES-1:0]                  m_axi_wready,
+    output logic [ENGINES-1:0][8*BUS_BYTES-1:0] m_axi_wdata,
+    output logic [ENGINES-1:0][BUS_BYTES-1:0]   m_axi_wstrb,
+    output logic [ENGINES-1:0]                  m_axi_wlast,
+    input  logic [ENGINES-1:0]                  m_axi_bvalid,
+    output logic [ENGINES-1:0]                  m_axi_bready,
+    input  logic [ENGINES-1:0][1:0]             m_axi_bresp
+);
+
+  function automatic int unsigned maximum(input int unsigned a, input int unsigned b);
+    maximum = a > b ? a : b;
+  endfunction
+
+  localparam int unsigned CLEAR_DEPTH = maximum(NEURON_DEPTH, maximum(ACCUMULATOR_DEPTH, LOGIT_DEPTH));
+  localparam logic [63:0] BUILD = {
+    8'd0, 8'(IMAGE_MAX_LAYERS), 8'(ACCUMULATOR_BITS), 8'(BUS_BYTES),
+    8'(GAP_BITS), 8'(WEIGHT_BITS), 8'(LANES), 8'(ENGINES)
+  };
+  // Less one each, so that a depth of 65536 fits.
+  localparam logic [63:0] LIMITS = {
+    16'(POINTER_DEPTH - 1), 16'(LOGIT_DEPTH - 1), 16'(ACCUMULATOR_DEPTH - 1), 16'(NEURON_DEPTH - 1)
+  };
+
+  initial begin
+    if (ENGINES < 1 || ENGINES > IMAGE_MAX_ENGINES) $error("egret_core: ENGINES must be 1 to %0d", IMAGE_MAX_ENGINES);
+    if (maximum(CLEAR_DEPTH, POINTER_DEPTH) > 65536) $error("egret_core: a memory may be at most 65536 deep");
+  end
+
+  logic clk, rst;
+  assign clk = ap_clk;
+  always_ff @(posedge ap_clk) rst <= !ap_rst_n;
+
+  // -- registers
+  logic start, done;
+  logic [31:0] status, command, flags, token_count;
+  logic [63:0] image_address, tokens_address, results_address, logits_address, counters_address;
+  control_registers registers (
+      .clk,
+      .rst,
+      .s_axi_awaddr (s_axi_control_awaddr),
+      .s_axi_awvalid(s_axi_control_awvalid),
+      .s_axi_awready(s_axi_control_awready),
+      .s_axi_wdata  (s_axi_control_wdata),
+      .s_axi_wstrb  (s_axi_control_wstrb),
+      .s_axi_wvalid (s_axi_control_wvalid),
+      .s_axi_wready (s_axi_control_wready),
+      .s_axi_bresp  (s_axi_control_bresp),
+      .s_axi_bvalid (s_axi_control_bvalid),
+      .s_axi_bready (s_axi_control_bready),
+      .s_axi_araddr (s_axi_control_araddr),
+      .s_axi_arvalid(s_axi_control_arvalid),
+      .s_axi_arready(s_axi_control_arready),
+      .s_axi_rdata  (s_axi_control_rdata),
+      .s_axi_rresp  (s_axi_control_rresp),
+      .s_axi_rvalid (s_axi_control_rvalid),
+      .s_axi_rready (s_axi_control_rready),
+      .interrupt,
+      .start,
+      .done,
+      .status,
+      .command,
+      .flags,
+      .token_count,
+      .image_address,
+      .tokens_address,
+      .results_address,
+      .logits_address,
+      .counters_address
+  );
+
+  // -- model
+  logic load_start, load_abort, load_busy, load_done;
+  logic [7:0] load_error;
+  logic [3:0] layers;
+  logic [31:0] vocabulary, decoder_positions;
+  layer_t [IMAGE_MAX_LAYERS-1:0] layer;
+  phase_t [IMAGE_MAX_LAYERS-1:0] recurrent_phase, forward_phase;
+  logic [15:0] decoder_groups, table_plane_beats, table_row_beats;
+  logic [ENGINES-1:0][63:0] table_address, columns_address;
+  logic [ENGINES-1:0][31:0] columns_beats;
+  logic [ENGINES-1:0] mark_done;
+  logic [ENGINES-1:0] load_request_valid, walk_request_valid;
+  request_t [ENGINES-1:0] load_request, walk_request;
+  logic request_accepted;
+
+  // -- engines
+  logic [ENGINES-1:0] engine_request_ready, engine_request_valid;
+  request_t [ENGINES-1:0] engine_request;
+  logic clear, update_start, sweep_start, write_logits;
+  logic [15:0] clear_address;
+  layer_t update_layer;
+  logic [ENGINES-1:0] update_busy, sweep_busy, fetch_busy, write_busy, best_valid;
+  logic [ENGINES-1:0][31:0] best_logit, best_word;
+  logic [ENGINES-1:0] event_valid;
+  logic [ENGINES-1:0][15:0] event_neuron;
+  logic [ENGINES-1:0][7:0] event_value;
+  logic [ENGINES-1:0] beat_valid;
+  destination_e [ENGINES-1:0] beat_destination;
+  logic [ENGINES-1:0][23:0] beat_index;
+  logic [ENGINES-1:0][8*BUS_BYTES-1:0] beat_data;
+  logic [ENGINES-1:0] logits_job_valid, logits_job_ready;
+  logic [ENGINES-1:0][63:0] logits_job_address;
+  logic [23:0] logits_job_beats;
+  logic [ENGINES-1:0] extra_job_valid, extra_job_ready, extra_data_valid, extra_data_ready;
+  logic [63:0] extra_job_address;
+  logic [23:0] extra_job_beats;
+  logic [8*BUS_BYTES-1:0] extra_data;
+  logic [ENGINES-1:0] reading, waiting, counted_beat, column_error, read_error, write_error;
+  logic [ENGINES-1:0][7:0] macs;
+
+  image_loader #(
+      .ENGINES,
+      .LANES,
+      .BUS_BYTES,
+      .WEIGHT_BITS,
+      .GAP_BITS,
+      .ACCUMULATOR_BITS,
+      .NEURON_DEPTH,
+      .ACCUMULATOR_DEPTH,
+      .LOGIT_DEPTH,
+      .POINTER_DEPTH
+  ) loader (
+      .clk,
+      .rst,
+      .start        (load_start),
+      .image_address,
+      .abort        (load_abort),
+      .busy         (load_busy),
+      .done         (load_done),
+      .error        (load_error),
+      .beat_valid   (beat_valid[0] && beat_destination[0] == TO_HEADER),
+      .beat_index   (beat_index[0]),
+      .beat_data    (beat_data[0]),
+      .request_valid(load_request_valid),
+      .request      (load_request),
+      .request_ready(request_accepted),
+      .mark_done,
+      .layers,
+      .vocabulary,
+      .layer,
+      .recurrent_phase,
+      .forward_phase,
+      .decoder_groups,
+      .decoder_positions,
+      .table_plane_beats,
+      .table_row_beats,
+      .table_address,
+      .columns_address,
+      .columns_beats
+  );
+
+  // -- events
+  logic phase_start, phase_busy, column_request_valid, column_request_ready;
+  phase_t phase;
+  logic [15:0] phase_base;
+  request_t column_request;
+  logic [IMAGE_MAX_LAYERS-1:0][15:0] events;
+  event_queue #(
+      .ENGINES,
+      .NEURON_DEPTH,
+      .MAX_LAYERS(IMAGE_MAX_LAYERS)
+  ) queue (
+      .clk,
+      .rst,
+      .clear,
+      .append_start (update_start),
+      .append_layer (update_layer.layer),
+      .append_base  (update_layer.position_base),
+      .event_valid,
+      .event_neuron,
+      .event_value,
+      .phase_start,
+      .phase,
+      .phase_base,
+      .phase_busy,
+      .request_valid(column_request_valid),
+      .request      (column_request),
+      .request_ready(column_request_ready),
+      .events
+  );
+
+  // -- one request stream: a request is taken by all engines that it is for in the same cycle. The loader, the
+  //    sequencer and the event queue never ask at once.
+  logic [ENGINES-1:0] wanted;
+  logic all_ready;
+  always_comb begin
+    wanted         = walk_request_valid;
+    engine_request = walk_request;
+    if (load_busy) begin
+      wanted         = load_request_valid;
+      engine_request = load_request;
+    end
+    if (column_request_valid) begin
+      wanted = '1;
+      for (int e = 0; e < ENGINES; e++) engine_request[e] = column_request;
+    end
+    all_ready = (wanted & ~engine_request_ready) == '0;
+  end
+  assign engine_request_valid = all_ready ? wanted : '0;
+  assign request_accepted     = all_ready && !column_request_valid;
+  assign column_request_ready = all_ready;
+
+  // -- tokens and results
+  logic token_clear, chunk_request, chunk_room, token_valid, token_take, record_valid, record_ready;
+  logic [31:0] token, record_word, record_logit, record_token, record_cycles;
+  logic [63:0] record_address;
+  logic record_job_valid, record_job_ready, record_data_valid, record_data_ready, token_interface_busy;
+  logic [63:0] record_job_address;
+  logic [23:0] record_job_beats;
+  logic [8*BUS_BYTES-1:0] record_data;
+  token_interface #(
+      .BUS_BYTES
+  ) tokens (
+      .clk,
+      .rst,
+      .token_clear,
+      .beat_valid   (beat_valid[0] && beat_destination[0] == TO_TOKENS),
+      .beat_data    (beat_data[0]),
+      .chunk_request,
+      .chunk_room,
+      .token_valid,
+      .token,
+      .token_take,
+      .record_valid,
+      .record_ready,
+      .record_address,
+      .record_word,
+      .record_logit,
+      .record_token,
+      .record_cycles,
+      .record_events(events),
+      .job_valid    (record_job_valid),
+      .job_ready    (record_job_ready),
+      .job_address  (record_job_address),
+      .job_beats    (record_job_beats),
+      .data_valid   (record_data_valid),
+      .data         (record_data),
+      .data_ready   (record_data_ready),
+      .busy         (token_interface_busy)
+  );
+
+  // -- counters
+  logic counters_clear, counters_running, counters_write, counters_busy;
+  logic counters_job_valid, counters_data_valid;
+  logic [63:0] cycles, counters_job_address;
+  logic [23:0] counters_job_beats;
+  logic [8*BUS_BYTES-1:0] counters_data;
+  counters #(
+      .ENGINES,
+      .BUS_BYTES,
+      .BUILD,
+      .LIMITS
+  ) counts (
+      .clk,
+      .rst,
+      .clear          (counters_clear),
+      .running        (counters_running),
+      .beat           (counted_beat),
+      .waiting,
+      .unhidden_update((update_busy != '0 || sweep_busy != '0) && reading == '0),
+      .macs,
+      .event_layer    (update_layer.layer),
+      .event_valid,
+      .cycles,
+      .write_start    (counters_write),
+      .write_address  (counters_address),
+      .status,
+      .job_valid      (counters_job_valid),
+      .job_ready      (extra_job_ready[0]),
+      .job_address    (counters_job_address),
+      .job_beats      (counters_job_beats),
+      .data_valid     (counters_data_valid),
+      .data           (counters_data),
+      .data_ready     (extra_data_ready[0]),
+      .busy           (counters_busy)
+  );
+
+  // Results and counters share engine 0's writer; counters go out when no result is left.
+  always_comb begin
+    extra_job_valid     = '0;
+    extra_data_valid    = '0;
+    extra_job_valid[0]  = counters_busy ? counters_job_valid : record_job_valid;
+    extra_data_valid[0] = counters_busy ? counters_data_valid : record_data_valid;
+  end
+  assign extra_job_address = counters_busy ? counters_job_address : record_job_address;
+  assign extra_job_beats   = counters_busy ? counters_job_beats : record_job_beats;
+  assign extra_data        = counters_busy ? counters_data : record_data;
+  assign record_job_ready  = !counters_busy && extra_job_ready[0];
+  assign record_data_ready = !counters_busy && extra_data_ready[0];
+
+  sequencer #(
+      .ENGINES,
+      .BUS_BYTES,
+      .CLEAR_DEPTH
+  ) walk (
+      .clk,
+      .rst,
+      .start,
+      .done,
+      .status,
+      .command,
+      .flags,
+      .token_count,
+      .image_address,
+      .tokens_address,
+      .results_address,
+      .logits_address,
+      .counters_address,
+      .load_start,
+      .load_abort,
+      .load_done,
+      .load_error,
+      .layers,
+      .vocabulary,
+      .layer,
+      .recurrent_phase,
+      .forward_phase,
+      .decoder_positions,
+      .table_row_beats,
+      .table_address,
+      .request_valid(walk_request_valid),
+      .request      (walk_request),
+      .request_ready(request_accepted),
+      .phase_start,
+      .phase,
+      .phase_base,
+      .phase_busy,
+      .mark_done,
+      .clear,
+      .clear_address,
+      .update_start,
+      .update_layer,
+      .update_busy,
+      .sweep_start,
+      .write_logits,
+      .sweep_busy,
+      .best_valid,
+      .best_logit,
+      .best_word,
+      .logits_job_valid,
+      .logits_job_ready,
+      .logits_job_address,
+      .logits_job_beats,
+      .fetch_busy,
+      .write_busy,
+      .column_error (column_error != '0),
+      .read_error   (read_error != '0),
+      .write_error  (write_error != '0),
+      .token_clear,
+      .chunk_request,
+      .chunk_room,
+      .token_valid,
+      .token,
+      .token_take,
+      .record_valid,
+      .record_ready,
+      .record_address,
+      .record_word,
+      .record_logit,
+      .record_token,
+      .record_cycles,
+      .token_interface_busy,
+      .counters_clear,
+      .counters_running,
+      .counters_write,
+      .counters_busy,
+      .cycles
+  );
+
+  for (genvar e = 0; e < ENGINES; e++) begin : g_engine
+    engine #(
+        .ENGINES,
+        .ENGINE(e),
+        .LANES,
+        .BUS_BYTES,
+        .WEIGHT_BITS,
+        .GAP_BITS,
+        .ACCUMULATOR_BITS,
+        .NEURON_DEPTH,
+        .ACCUMULATOR_DEPTH,
+        .LOGIT_DEPTH,
+        .POINTER_DEPTH,
+        .MAX_BURST_BEATS,
+        .READS_IN_FLIGHT
+    ) engine (
+        .clk,
+        .rst,
+        .request_valid     (engine_request_valid[e]),
+        .request_ready     (engine_request_ready[e]),
+        .request           (engine_request[e]),
+        .mark_done         (mark_done[e]),
+        .columns_address   (columns_address[e]),
+        .columns_beats     (columns_beats[e]),
+        .table_plane_beats,
+        .clear,
+        .clear_address,
+        .update_start,
+        .layer             (update_layer),
+        .update_busy       (update_busy[e]),
+        .sweep_start,
+        .write_logits,
+        .decoder_groups,
+        .vocabulary,
+        .sweep_busy        (sweep_busy[e]),
+        .best_valid        (best_valid[e]),
+        .best_logit        (best_logit[e]),
+        .best_word         (best_word[e]),
+        .event_valid       (event_valid[e]),
+        .event_neuron      (event_neuron[e]),
+        .event_value       (event_value[e]),
+        .beat_valid        (beat_valid[e]),
+        .beat_destination  (beat_destination[e]),
+        .beat_index        (beat_index[e]),
+        .beat_data         (beat_data[e]),
+        .logits_job_valid  (logits_job_valid[e]),
+        .logits_job_ready  (logits_job_ready[e]),
+        .logits_job_address(logits_job_address[e]),
+        .logits_job_beats,
+        .extra_job_valid   (extra_job_valid[e]),
+        .extra_job_ready   (extra_job_ready[e]),
+        .extra_job_address,
+        .extra_job_beats,
+        .extra_data_valid  (extra_data_valid[e]),
+        .extra_data,
+        .extra_data_ready  (extra_data_ready[e]),
+        .reading           (reading[e]),
+        .waiting           (waiting[e]),
+        .counted_beat      (counted_beat[e]),
+        .macs              (macs[e]),
+        .fetch_busy        (fetch_busy[e]),
+        .write_busy        (write_busy[e]),
+        .column_error      (column_error[e]),
+        .read_error        (read_error[e]),
+        .write_error       (write_error[e]),
+        .m_axi_arvalid     (m_axi_arvalid[e]),
+        .m_axi_arready     (m_axi_arready[e]),
+        .m_axi_araddr      (m_axi_araddr[e]),
+        .m_axi_arlen       (m_axi_arlen[e]),
+        .m_axi_rvalid      (m_axi_rvalid[e]),
+        .m_axi_rready      (m_axi_rready[e]),
+        .m_axi_rdata       (m_axi_rdata[e]),
+        .m_axi_rresp       (m_axi_rresp[e]),
+        .m_axi_rlast       (m_axi_rlast[e]),
+        .m_axi_awvalid     (m_axi_awvalid[e]),
+        .m_axi_awready     (m_axi_awready[e]),
+        .m_axi_awaddr      (m_axi_awaddr[e]),
+        .m_axi_awlen       (m_axi_awlen[e]),
+        .m_axi_wvalid      (m_axi_wvalid[e]),
+        .m_axi_wready      (m_axi_wready[e]),
+        .m_axi_wdata       (m_axi_wdata[e]),
+        .m_axi_wstrb       (m_axi_wstrb[e]),
+        .m_axi_wlast       (m_axi_wlast[e]),
+        .m_axi_bvalid      (m_axi_bvalid[e]),
+        .m_axi_bready      (m_axi_bready[e]),
+        .m_axi_bresp       (m_axi_bresp[e])
+    );
+  end
+
+endmodule

@@ -1,0 +1,343 @@
+// An engine: one AXI read port, the lanes behind it with their accumulators, and the neuron update and decoder
+// sweep of the neurons and words dealt to it. Also writes logits (every engine), results and counters (engine
+// 0: `extra` job) through the port's write channel.
+module engine
+  import kernel_types_pkg::*;
+#(
+    parameter int unsigned ENGINES           = 2,
+    parameter int unsigned ENGINE            = 0,
+    parameter int unsigned LANES             = 5,
+    parameter int unsigned BUS_BYTES         = 8,
+    parameter int unsigned WEIGHT_BITS       = 8,
+    parameter int unsigned GAP_BITS          = 4,
+    parameter int unsigned ACCUMULATOR_BITS  = 28,
+    parameter int unsigned NEURON_DEPTH      = 2048,
+    parameter int unsigned ACCUMULATOR_DEPTH = 1024,
+    parameter int unsigned LOGIT_DEPTH       = 1024,
+    parameter int unsigned POINTER_DEPTH     = 8192,
+    parameter int unsigned MAX_BURST_BEATS   = 16,
+    parameter int unsigned READS_IN_FLIGHT   = 8
+) (
+    input logic clk,
+    input logic rst,
+
+    input  logic     request_valid,
+    output logic     request_ready,
+    input  request_t request,
+    output logic     mark_done,
+
+    input logic [63:0] columns_address,
+    input logic [31:0] columns_beats,
+    input logic [15:0] table_plane_beats,
+
+    input logic        clear,          // zero the state and accumulators at clear_address
+    input logic [15:0] clear_address,
+
+    input  logic   update_start,
+    input  layer_t layer,
+    output logic   update_busy,
+
+    input  logic               sweep_start,
+    input  logic               write_logits,
+    input  logic [15:0]        decoder_groups,
+    input  logic [31:0]        vocabulary,
+    output logic               sweep_busy,
+    output logic               best_valid,
+    output logic signed [31:0] best_logit,
+    output logic [31:0]        best_word,
+
+    output logic        event_valid,
+    output logic [15:0] event_neuron,
+    output logic [7:0]  event_value,
+
+    // -- header and token beats, for whoever asked
+    output logic                   beat_valid,
+    output destination_e           beat_destination,
+    output logic [23:0]            beat_index,
+    output logic [8*BUS_BYTES-1:0] beat_data,
+
+    // -- write jobs: logits (data from the decoder sweep), and one with data of its own
+    input  logic                   logits_job_valid,
+    output logic                   logits_job_ready,
+    input  logic [63:0]            logits_job_address,
+    input  logic [23:0]            logits_job_beats,
+    input  logic                   extra_job_valid,
+    output logic                   extra_job_ready,
+    input  logic [63:0]            extra_job_address,
+    input  logic [23:0]            extra_job_beats,
+    input  logic                   extra_data_valid,
+    input  logic [8*BUS_BYTES-1:0] extra_data,
+    output logic                   extra_data_ready,
+
+    output logic       reading,
+    output logic       waiting,
+    output logic       counted_beat,  // of a column or a table row
+    output logic [7:0] macs,          // done in this cycle
+    output logic       fetch_busy,
+    output logic       write_busy,
+    output logic       column_error,
+    output logic       read_error,
+    output logic       write_error,
+
+    output logic                   m_axi_arvalid,
+    input  logic                   m_axi_arready,
+    output logic [63:0]            m_axi_araddr,
+    output logic [7:0]             m_axi_arlen,
+    input  logic                   m_axi_rvalid,
+    output logic                   m_axi_rready,
+    input  logic [8*BUS_BYTES-1:0] m_axi_rdata,
+    input  logic [1:0]             m_axi_rresp,
+    input  logic                   m_axi_rlast,
+    output logic                   m_axi_awvalid,
+    input  logic                   m_axi_awready,
+    output logic [63:0]            m_axi_awaddr,
+    output logic [7:0]             m_axi_awlen,
+    output logic                   m_axi_wvalid,
+    input  logic                   m_axi_wready,
+    output logic [8*BUS_BYTES-1:0] m_axi_wdata,
+    output logic [BUS_BYTES-1:0]   m_axi_wstrb,
+    output logic                   m_axi_wlast,
+    input  logic                   m_axi_bvalid,
+    output logic                   m_axi_bready,
+    input  logic [1:0]             m_axi_bresp
+);
+
+  localparam int unsigned ENTRY_BITS = WEIGHT_BITS + GAP_BITS;
+
+  initial begin
+    if (LANES * ENTRY_BITS > 8 * BUS_BYTES) $error("engine: LANES entries of %0d bits do not fit a beat", ENTRY_BITS);
+  end
+
+  // -- fetch
+  logic beat_first;
+  logic [7:0] beat_value;
+  logic [1:0] beat_bank;
+  logic [15:0] beat_accumulator_base;
+
+  column_fetcher #(
+      .BUS_BYTES,
+      .POINTER_DEPTH,
+      .MAX_BURST_BEATS,
+      .READS_IN_FLIGHT
+  ) fetcher (
+      .clk,
+      .rst,
+      .request_valid,
+      .request_ready,
+      .request,
+      .columns_address,
+      .columns_beats,
+      .pointer_write      (beat_valid && beat_destination == TO_POINTERS),
+      .pointer_write_index(beat_index[15:0]),
+      .pointer_write_data (beat_data[31:0]),
+      .m_axi_arvalid,
+      .m_axi_arready,
+      .m_axi_araddr,
+      .m_axi_arlen,
+      .m_axi_rvalid,
+      .m_axi_rready,
+      .m_axi_rdata,
+      .m_axi_rresp,
+      .m_axi_rlast,
+      .beat_valid,
+      .beat_data,
+      .beat_first,
+      .beat_index,
+      .beat_destination,
+      .beat_value,
+      .beat_bank,
+      .beat_accumulator_base,
+      .mark_done,
+      .waiting,
+      .reading,
+      .busy               (fetch_busy),
+      .column_error,
+      .read_error
+  );
+
+  assign counted_beat = beat_valid && (beat_destination == TO_LANES || beat_destination == TO_TABLE);
+
+  // -- lanes
+  logic [LANES-1:0] mac;
+  logic [1:0] sweep_enable, update_sweep_enable;
+  logic [15:0] sweep_address, update_sweep_address, logit_address, sweep_logit_address;
+  logic logit_enable, sweep_logit_enable;
+  logic [LANES-1:0][1:0][ACCUMULATOR_BITS-1:0] bank_sum;
+  logic [LANES-1:0][ACCUMULATOR_BITS-1:0] layer_sum, logit_sum;
+
+  assign sweep_enable  = clear ? 2'b11 : update_sweep_enable;
+  assign sweep_address = clear ? clear_address : update_sweep_address;
+  assign logit_enable  = clear || sweep_logit_enable;
+  assign logit_address = clear ? clear_address : sweep_logit_address;
+
+  logic swept_odd;
+  always_ff @(posedge clk) swept_odd <= update_sweep_enable[1];
+
+  for (genvar l = 0; l < LANES; l++) begin : g_lane
+    lane #(
+        .WEIGHT_BITS,
+        .GAP_BITS,
+        .ACCUMULATOR_BITS,
+        .ACCUMULATOR_DEPTH,
+        .LOGIT_DEPTH
+    ) lane (
+        .clk,
+        .entry_valid(beat_valid && beat_destination == TO_LANES),
+        .entry_first(beat_first),
+        .entry      (beat_data[ENTRY_BITS*l+:ENTRY_BITS]),
+        .value      (beat_value),
+        .bank       (beat_bank),
+        .base       (beat_accumulator_base),
+        .mac        (mac[l]),
+        .sweep_enable,
+        .sweep_address,
+        .sweep_sum  (bank_sum[l]),
+        .logit_enable,
+        .logit_address,
+        .logit_sum  (logit_sum[l])
+    );
+    assign layer_sum[l] = swept_odd ? bank_sum[l][1] : bank_sum[l][0];
+  end
+
+  always_comb begin
+    macs = '0;
+    for (int l = 0; l < LANES; l++) macs += 8'(mac[l]);
+  end
+
+  // -- neuron records: 16 bytes, of which the last four are zero
+  logic record_write;
+  logic [15:0] record_write_position;
+  logic [95:0] record_write_data;
+  if (BUS_BYTES == 16) begin : g_record_in_a_beat
+    assign record_write          = beat_valid && beat_destination == TO_NEURONS;
+    assign record_write_position = beat_index[15:0];
+    assign record_write_data     = beat_data[95:0];
+  end else begin : g_record_in_two_beats
+    logic [63:0] biases;
+    always_ff @(posedge clk) if (beat_valid) biases <= beat_data[63:0];
+    assign record_write          = beat_valid && beat_destination == TO_NEURONS && beat_index[0];
+    assign record_write_position = beat_index[16:1];
+    assign record_write_data     = {beat_data[31:0], biases};
+  end
+
+  // -- table rows: three planes of table_plane_beats
+  logic table_beat;
+  logic [1:0] table_plane, table_plane_now;
+  logic [15:0] table_word, table_word_now;
+  assign table_beat      = beat_valid && beat_destination == TO_TABLE;
+  assign table_plane_now = beat_first ? 2'd0 : table_plane;
+  assign table_word_now  = beat_first ? 16'd0 : table_word;
+  always_ff @(posedge clk) begin
+    if (table_beat) begin
+      if (table_word_now == table_plane_beats - 16'd1) begin
+        table_plane <= table_plane_now + 2'd1;
+        table_word  <= '0;
+      end else begin
+        table_plane <= table_plane_now;
+        table_word  <= table_word_now + 16'd1;
+      end
+    end
+  end
+
+  neuron_update #(
+      .ENGINES,
+      .ENGINE,
+      .LANES,
+      .BUS_BYTES,
+      .ACCUMULATOR_BITS,
+      .NEURON_DEPTH
+  ) update (
+      .clk,
+      .rst,
+      .start            (update_start),
+      .layer,
+      .busy             (update_busy),
+      .sweep_enable     (update_sweep_enable),
+      .sweep_address    (update_sweep_address),
+      .sweep_sum        (layer_sum),
+      .record_write,
+      .record_write_position,
+      .record_write_data,
+      .table_write      (table_beat),
+      .table_write_plane(table_plane_now),
+      .table_write_word (table_word_now),
+      .table_write_data (beat_data),
+      .clear_state      (clear),
+      .clear_position   (clear_address),
+      .event_valid,
+      .event_neuron,
+      .event_value
+  );
+
+  // -- decoder
+  logic logits_valid, logits_ready;
+  logic [8*BUS_BYTES-1:0] logits_data;
+  decoder_sweep #(
+      .ENGINES,
+      .ENGINE,
+      .LANES,
+      .BUS_BYTES,
+      .ACCUMULATOR_BITS,
+      .LOGIT_DEPTH
+  ) decoder (
+      .clk,
+      .rst,
+      .start             (sweep_start),
+      .write_logits,
+      .groups            (decoder_groups),
+      .vocabulary,
+      .busy              (sweep_busy),
+      .logit_enable      (sweep_logit_enable),
+      .logit_address     (sweep_logit_address),
+      .logit_sum,
+      .record_write      (beat_valid && beat_destination == TO_DECODER),
+      .record_write_index(beat_index),
+      .record_write_data (beat_data[19:0]),
+      .best_valid,
+      .best_logit,
+      .best_word,
+      .beat_valid        (logits_valid),
+      .beat_data         (logits_data),
+      .beat_ready        (logits_ready)
+  );
+
+  // -- write: one job at a time; its data comes from whoever brought the job
+  logic job_ready, data_ready, writing_logits;
+  assign logits_job_ready = job_ready;
+  assign extra_job_ready  = job_ready && !logits_job_valid;
+  assign logits_ready     = data_ready && writing_logits && logits_valid;
+  assign extra_data_ready = data_ready && !writing_logits && extra_data_valid;
+  always_ff @(posedge clk) begin
+    if (job_ready) writing_logits <= logits_job_valid;
+  end
+
+  axi_writer #(
+      .BUS_BYTES,
+      .MAX_BURST_BEATS
+  ) writer (
+      .clk,
+      .rst,
+      .job_valid  (logits_job_valid || extra_job_valid),
+      .job_ready,
+      .job_address(logits_job_valid ? logits_job_address : extra_job_address),
+      .job_beats  (logits_job_valid ? logits_job_beats : extra_job_beats),
+      .data_valid (writing_logits ? logits_valid : extra_data_valid),
+      .data_ready,
+      .data       (writing_logits ? logits_data : extra_data),
+      .m_axi_awvalid,
+      .m_axi_awready,
+      .m_axi_awaddr,
+      .m_axi_awlen,
+      .m_axi_wvalid,
+      .m_axi_wready,
+      .m_axi_wdata,
+      .m_axi_wstrb,
+      .m_axi_wlast,
+      .m_axi_bvalid,
+      .m_axi_bready,
+      .m_axi_bresp,
+      .busy       (write_busy),
+      .write_error
+  );
+
+endmodule

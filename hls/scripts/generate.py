@@ -1,0 +1,72 @@
+#!/usr/bin/env python3
+"""Makes from hls/kernel.json every file that repeats what it says.
+
+    generate.py                             writes the committed files
+    generate.py --check                     fails if one of them differs from what would be written
+    generate.py --top ENGINES --output DIR  writes DIR/egret_kernel.sv, the top module for so many engines
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from generators import cpp, hwh, python, systemverilog, top
+from generators.description import Description
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def committed_files(description: Description) -> dict[str, str]:
+    """Return the text of every committed file that is generated, by its path in the repository."""
+    files = {
+        "hls/rtl/egret_pkg.sv": systemverilog.package(description),
+        "hls/rtl/gate_tables.sv": systemverilog.gate_tables(description),
+        "hls/src/egret_kernel_config.hpp": cpp.header(description),
+        "host/egret/kernel.py": python.module(description),
+    }
+    for board in description.data["boards"]:
+        files[f"host/egret/virtual_board/{board}.hwh"] = hwh.handoff(description, board)
+    return files
+
+
+def main() -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="compare, write nothing")
+    parser.add_argument("--top", type=int, metavar="ENGINES", help="write the top module for ENGINES engines")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="folder for --top (default: here)")
+    arguments = parser.parse_args()
+    if arguments.check and arguments.top is not None:
+        parser.error("--check and --top exclude each other")
+    if arguments.output is not None and arguments.top is None:
+        parser.error("--output goes with --top")
+
+    description = Description.load(REPOSITORY / "hls" / "kernel.json")
+    if arguments.top is not None:
+        folder = arguments.output or Path.cwd()
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "egret_kernel.sv").write_text(top.top(description, arguments.top), encoding="utf-8")
+        return 0
+
+    stale = []
+    for name, text in committed_files(description).items():
+        path = REPOSITORY / name
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
+        if arguments.check:
+            stale.append(name)
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {name}")
+    for name in stale:
+        print(f"{name} differs from what hls/kernel.json says: run hls/scripts/generate.py.", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

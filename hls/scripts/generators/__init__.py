@@ -1,0 +1,1 @@
+"""What is made from hls/kernel.json, one module per language."""

@@ -1,0 +1,7 @@
+"""The error that every part of Egret raises for what a user can put right."""
+
+from __future__ import annotations
+
+
+class EgretError(Exception):
+    """Bad input or a missing prerequisite; the message says in one sentence what is wrong and what would be right."""

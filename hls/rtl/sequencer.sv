@@ -197,7 +197,7 @@ module sequencer
   logic fault;
   logic [7:0] fault_code;
   logic bad_token;
-  assign bad_token = issue == ISSUE_CHECK && current_token >= vocabulary;
+  assign bad_token = state == RUN && issue == ISSUE_CHECK && current_token >= vocabulary;
   always_comb begin
     fault      = 1'b1;
     fault_code = ERROR_OK;

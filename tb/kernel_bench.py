@@ -1,0 +1,254 @@
+"""The bench around the kernel: clock and reset, an AXI4-Lite master, an AXI4 memory per port.
+
+It drives registers and ports only, under the names that Vitis HLS gives them, so that it serves the RTL kernel and
+the Verilog that Vitis HLS exports alike. Bus models are cocotbext-axi's.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cocotb
+import numpy as np
+import numpy.typing as npt
+from cocotb.clock import Clock
+from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
+from cocotbext.axi import (
+    AxiARBus,
+    AxiAWBus,
+    AxiBBus,
+    AxiBus,
+    AxiLiteBus,
+    AxiLiteMaster,
+    AxiRBus,
+    AxiReadBus,
+    AxiSlave,
+    AxiWBus,
+    AxiWriteBus,
+)
+from egret import kernel
+from egret.image import ModelImage
+from egret.kernel import Build
+
+CLOCK_NS = 10
+MEMORY_BASE = 0x1000_0000
+
+
+class _WriteAddressBus(AxiAWBus):  # type: ignore[misc]
+    """Vitis HLS's AWLOCK has the two bits of AXI3; the bus model expects one and needs none."""
+
+    _optional_signals = [name for name in AxiAWBus._optional_signals if name != "awlock"]
+
+
+class _ReadAddressBus(AxiARBus):  # type: ignore[misc]
+    _optional_signals = [name for name in AxiARBus._optional_signals if name != "arlock"]
+
+
+def memory_port(dut, prefix: str) -> AxiBus:  # type: ignore[no-untyped-def]
+    return AxiBus(
+        write=AxiWriteBus(aw=_WriteAddressBus.from_prefix(dut, prefix), w=AxiWBus.from_prefix(dut, prefix),
+                          b=AxiBBus.from_prefix(dut, prefix)),
+        read=AxiReadBus(ar=_ReadAddressBus.from_prefix(dut, prefix), r=AxiRBus.from_prefix(dut, prefix)),
+    )
+
+
+class Memory:
+    """The DDR that all ports share; an access outside it gets an error response, as does any that `faulty` names."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.bytes = np.zeros(size, dtype=np.uint8)
+        self.faulty: range | None = None
+        # the 64-byte lines that the kernel read and wrote, by their addresses
+        self.read_lines: set[int] = set()
+        self.written_lines: set[int] = set()
+
+    def _offset(self, address: int, length: int) -> int:
+        offset = address - MEMORY_BASE
+        if offset < 0 or offset + length > self.size:
+            raise IndexError(f"access outside the memory: {address:#x}")
+        if self.faulty is not None and address in self.faulty:
+            raise OSError(f"faulty address {address:#x}")
+        return offset
+
+    async def read(self, address: int, length: int) -> bytes:
+        self.read_lines.add(address // 64 * 64)
+        offset = self._offset(address, length)
+        return self.bytes[offset : offset + length].tobytes()
+
+    async def write(self, address: int, data: bytes, **_: object) -> None:
+        self.written_lines.add(address // 64 * 64)
+        offset = self._offset(address, len(data))
+        self.bytes[offset : offset + len(data)] = np.frombuffer(data, dtype=np.uint8)
+
+
+def stalls(seed: int, share: float) -> Iterator[bool]:
+    """Pause a channel in `share` of the cycles, in runs of one to eight cycles."""
+    draw = random.Random(seed)
+    while True:
+        paused = draw.random() < share
+        for _ in range(draw.randint(1, 8)):
+            yield paused
+
+
+@dataclass
+class Counters:
+    """The counters block (hls/kernel.json) as integers and lists."""
+
+    words: npt.NDArray[np.uint64]
+
+    def __getattr__(self, name: str) -> int | list[int]:
+        try:
+            word, count = kernel.COUNTERS[name]
+        except KeyError:
+            raise AttributeError(name) from None
+        values = [int(value) for value in self.words[word : word + count]]
+        return values if count > 1 else values[0]
+
+
+@dataclass
+class Run:
+    """What a RUN or GENERATE left in memory, for `count` tokens."""
+
+    argmax: npt.NDArray[np.uint32]
+    logit: npt.NDArray[np.int32]
+    tokens: npt.NDArray[np.uint32]
+    cycles: npt.NDArray[np.uint32]
+    events: npt.NDArray[np.uint16]
+    """[count, layers of the format]"""
+    logits: npt.NDArray[np.int32] | None
+    """[count, V]"""
+    counters: Counters
+    status: int
+
+
+class KernelBench:
+    """Owns the bus models; its coroutines are the commands of the kernel."""
+
+    def __init__(self, dut, build: Build, memory_bytes: int = 1 << 20) -> None:  # type: ignore[no-untyped-def]
+        self.dut = dut
+        self.build = build
+        self.memory = Memory(memory_bytes)
+        self.next_free = MEMORY_BASE
+        cocotb.start_soon(Clock(dut.ap_clk, CLOCK_NS, "ns").start())
+        self.control = AxiLiteMaster(
+            AxiLiteBus.from_prefix(dut, "s_axi_control"), dut.ap_clk, dut.ap_rst_n, reset_active_level=False
+        )
+        self.ports = [
+            AxiSlave(memory_port(dut, f"m_axi_gmem{engine}"), dut.ap_clk, dut.ap_rst_n,
+                     target=self.memory, reset_active_level=False)
+            for engine in range(build.engines)
+        ]
+        for port in self.ports:  # a line per beat is too much, and so is one per beat that is to fail
+            port.read_if.log.setLevel("ERROR")
+            port.write_if.log.setLevel("ERROR")
+        self.control.read_if.log.setLevel("WARNING")
+        self.control.write_if.log.setLevel("WARNING")
+
+    async def reset(self) -> None:
+        self.dut.ap_rst_n.value = 0
+        await ClockCycles(self.dut.ap_clk, 5)
+        self.dut.ap_rst_n.value = 1
+        await ClockCycles(self.dut.ap_clk, 2)
+
+    def set_stalls(self, seed: int, share: float) -> None:
+        """Pause every channel of every port, each with its own sequence, in `share` of the cycles."""
+        for index, port in enumerate(self.ports):
+            channels = (port.read_if.ar_channel, port.read_if.r_channel, port.write_if.aw_channel,
+                        port.write_if.w_channel, port.write_if.b_channel)
+            for number, channel in enumerate(channels):
+                channel.set_pause_generator(stalls(seed + 16 * index + number, share))
+
+    # -- memory
+
+    def allocate(self, size: int) -> int:
+        """Return the address of `size` bytes, 64-byte aligned, with a gap behind them."""
+        address = self.next_free
+        self.next_free += -(-size // 64) * 64 + 64
+        assert self.next_free <= MEMORY_BASE + self.memory.size, "the bench's memory is too small"
+        return address
+
+    def view(self, address: int, size: int) -> npt.NDArray[np.uint8]:
+        offset = address - MEMORY_BASE
+        return self.memory.bytes[offset : offset + size]
+
+    def place(self, data: npt.NDArray[np.uint8]) -> int:
+        address = self.allocate(data.size)
+        self.view(address, data.size)[:] = data
+        return address
+
+    # -- registers
+
+    async def write_register(self, name: str, value: int) -> None:
+        offset, bits, _ = kernel.REGISTERS[name]
+        await self.control.write(offset, int(value).to_bytes(bits // 8, "little"))
+
+    async def read_register(self, name: str) -> int:
+        offset, bits, _ = kernel.REGISTERS[name]
+        data = await self.control.read(offset, bits // 8)
+        return int.from_bytes(data.data, "little")
+
+    # -- commands
+
+    async def execute(self, command: int, timeout_cycles: int = 2_000_000, **arguments: int) -> tuple[int, Counters]:
+        """Write the arguments, start, wait for the interrupt; return the status and the counters block.
+
+        The block is all zero if `arguments` sends the counters somewhere else.
+        """
+        counters = self.allocate(kernel.COUNTERS_BYTES)
+        self.view(counters, kernel.COUNTERS_BYTES)[:] = 0
+        for name, value in {"command": command, "counters": counters, **arguments}.items():
+            await self.write_register(name, value)
+        await self.write_register("GIER", 1)
+        await self.write_register("IP_IER", 1)
+        await self.write_register("CTRL", 1)
+        await with_timeout(RisingEdge(self.dut.interrupt), timeout_cycles * CLOCK_NS, "ns")
+        control = await self.read_register("CTRL")
+        assert control & 0b1110 == 0b1110, f"after the interrupt CTRL is {control:#x}, not done, idle and ready"
+        assert await self.read_register("CTRL") & 0b1010 == 0, "a read of CTRL must clear AP_DONE and AP_READY"
+        await self.write_register("IP_ISR", 1)
+        status = await self.read_register("status")
+        return status, Counters(self.view(counters, kernel.COUNTERS_BYTES).view(np.uint64).copy())
+
+    async def load(self, image: ModelImage) -> None:
+        self.image = image
+        status, _ = await self.execute(kernel.COMMAND_LOAD, image=self.place(image.data))
+        assert status == 0, f"LOAD ended with {kernel.ERRORS[status & 0xFF]}"
+
+    async def reset_state(self) -> None:
+        status, _ = await self.execute(kernel.COMMAND_RESET)
+        assert status == 0, f"RESET ended with {kernel.ERRORS[status & 0xFF]}"
+
+    async def run(self, tokens: npt.ArrayLike, logits: bool = False) -> Run:
+        tokens = np.asarray(tokens, dtype=np.uint32)
+        return await self._run(kernel.COMMAND_RUN, tokens, tokens.size, logits)
+
+    async def generate(self, first_token: int, count: int, logits: bool = False) -> Run:
+        return await self._run(kernel.COMMAND_GENERATE, np.array([first_token], dtype=np.uint32), count, logits)
+
+    async def _run(self, command: int, tokens: npt.NDArray[np.uint32], count: int, logits: bool) -> Run:
+        words, engines, lanes = len(self.image.vocabulary), self.build.engines, self.build.lanes
+        positions = -(-words // self.build.slots) * lanes
+        block = -(-4 * positions // 64) * 64
+        tokens_address = self.place(tokens.view(np.uint8))
+        results = self.allocate(kernel.RESULT_BYTES * count)
+        logits_address = self.allocate(count * engines * block) if logits else MEMORY_BASE
+        status, counters = await self.execute(
+            command, token_count=count, tokens=tokens_address, results=results, logits=logits_address,
+            flags=kernel.FLAG_WRITE_LOGITS if logits else 0,
+        )
+        record = self.view(results, kernel.RESULT_BYTES * count).reshape(count, kernel.RESULT_BYTES)
+        fields = np.ascontiguousarray(record[:, :16]).view(np.uint32)
+        all_logits = None
+        if logits:
+            blocks = self.view(logits_address, count * engines * block).view(np.int32)
+            blocks = blocks.reshape(count, engines, block // 4)[:, :, :positions]
+            # word v = position * engines + engine
+            all_logits = blocks.transpose(0, 2, 1).reshape(count, positions * engines)[:, :words].copy()
+        return Run(
+            argmax=fields[:, 0].copy(), logit=fields[:, 1].view(np.int32).copy(), tokens=fields[:, 2].copy(),
+            cycles=fields[:, 3].copy(), events=np.ascontiguousarray(record[:, 16:]).view(np.uint16).copy(),
+            logits=all_logits, counters=counters, status=status,
+        )

@@ -1,0 +1,59 @@
+"""The cocotb tests of the kernel: every command against the reference model, bit for bit.
+
+Run by test_kernel.py, which builds the simulator for the build and passes the case by environment variables:
+EGRET_CASE (name in kernel_cases.py) and EGRET_SEED.
+"""
+
+from __future__ import annotations
+
+import cocotb
+import numpy as np
+from egret import kernel
+from kernel_bench import MEMORY_BASE
+from scene import SEED, Scene
+
+
+@cocotb.test()
+async def runs_equal_the_reference(dut) -> None:  # type: ignore[no-untyped-def]
+    """Teacher-forced runs and generation, with and without logits; state carried over, then reset."""
+    scene = Scene(dut)
+    await scene.start()
+    bench, reference = scene.bench, scene.reference
+    for count, logits in ((1, True), (20, True), (5, False), (17, False)):
+        tokens = scene.tokens(count)
+        scene.check(await bench.run(tokens, logits), reference.run(tokens, logits))
+    first = scene.tokens(1)[0]
+    scene.check(await bench.generate(first, 9, logits=True), reference.generate(first, 9, logits=True))
+    await bench.reset_state()
+    scene.forget()
+    tokens = scene.tokens(6)
+    scene.check(await bench.run(tokens, True), reference.run(tokens, True))
+    scene.check(await bench.generate(first, 4), reference.generate(first, 4))
+
+
+@cocotb.test()
+async def runs_equal_the_reference_with_stalls(dut) -> None:  # type: ignore[no-untyped-def]
+    """The same bits with every AXI channel stalling at random."""
+    scene = Scene(dut)
+    scene.bench.set_stalls(SEED, 0.4)
+    await scene.start()
+    tokens = scene.tokens(12)
+    scene.check(await scene.bench.run(tokens, True), scene.reference.run(tokens, True))
+    scene.check(await scene.bench.generate(tokens[0], 5), scene.reference.generate(tokens[0], 5))
+
+
+@cocotb.test()
+async def writes_stay_in_their_buffers(dut) -> None:  # type: ignore[no-untyped-def]
+    """A run writes its results, its logits and its counters, and not a line more."""
+    scene = Scene(dut)
+    await scene.start()
+    scene.bench.memory.written_lines.clear()
+    start = scene.bench.next_free
+    image_bytes = scene.bench.view(MEMORY_BASE, scene.image.data.size)
+    before = image_bytes.copy()
+    run = await scene.bench.run(scene.tokens(3), True)
+    assert run.status == 0
+    np.testing.assert_array_equal(image_bytes, before, "the image must not change")
+    assert min(scene.bench.memory.written_lines) >= start
+    assert max(scene.bench.memory.written_lines) < scene.bench.next_free
+    assert run.counters.identity == kernel.MAGIC << 32 | kernel.KERNEL_VERSION

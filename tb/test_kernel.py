@@ -1,0 +1,26 @@
+"""Builds the kernel for each case of kernel_cases.py with Verilator and runs the cocotb tests on it."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+from kernel_cases import CASES, Case
+from simulation import run_bench
+
+SEED = int(os.environ.get("EGRET_SEED", random.SystemRandom().randrange(1 << 31)))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_kernel_equals_reference(case: Case, tmp_path: Path) -> None:
+    """Every command, bit for bit, on a random network."""
+    run_bench("kernel_tests", case, SEED, tmp_path)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name in ("two_layers", "ultra96_shape")],
+                         ids=lambda case: case.name)
+def test_kernel_errors(case: Case, tmp_path: Path) -> None:
+    """Every error code, provoked."""
+    run_bench("error_tests", case, SEED, tmp_path)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Makes from hls/kernel.json every file that repeats what it says.
 
-    generate.py                             writes the committed files
-    generate.py --check                     fails if one of them differs from what would be written
-    generate.py --top ENGINES --output DIR  writes DIR/egret_kernel.sv, the top module for so many engines
+generate.py                             writes the committed files
+generate.py --check                     fails if one of them differs from what would be written
+generate.py --top ENGINES --output DIR  writes DIR/egret_kernel.sv, the top module for so many engines
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from generators.description import Description
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+BITSTREAM_PLACEHOLDER = "No bitstream: pynq wants a file of this name, the virtual board runs hls/rtl.\n"
+
 
 def committed_files(description: Description) -> dict[str, str]:
     """Return the text of every committed file that is generated, by its path in the repository."""
@@ -28,6 +30,7 @@ def committed_files(description: Description) -> dict[str, str]:
     }
     for board in description.data["boards"]:
         files[f"host/egret/virtual_board/{board}.hwh"] = hwh.handoff(description, board)
+        files[f"host/egret/virtual_board/{board}.bit"] = BITSTREAM_PLACEHOLDER
     return files
 
 

@@ -4,4 +4,8 @@ from __future__ import annotations
 
 
 class EgretError(Exception):
-    """Bad input or a missing prerequisite; the message says in one sentence what is wrong and what would be right."""
+    """Bad input or a missing prerequisite; the message says what is wrong and what would be right."""
+
+
+class RunError(EgretError):
+    """A board that does not do what it should; the input is not at fault."""

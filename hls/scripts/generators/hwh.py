@@ -80,12 +80,12 @@ ZYNQ_ULTRASCALE = ProcessingSystem(
 
 
 def handoff(description: Description, board: str) -> str:
-    """Return the .hwh of a board's block design: the kernel, an interrupt controller, the processing system."""
+    """Return the .hwh of a board's design: kernel, interrupt controller and processing system."""
     profile = description.data["boards"][board]
     system = ZYNQ if profile["part"].startswith("xc7z") else ZYNQ_ULTRASCALE
     clock_mhz = profile["clock_mhz"]
     if system.source_mhz % clock_mhz or system.source_mhz // clock_mhz > 63:
-        raise SystemExit(f"{board}: a clock of {clock_mhz} MHz cannot be divided from {system.source_mhz} MHz.")
+        raise SystemExit(f"{board}: {clock_mhz} MHz cannot be divided from {system.source_mhz} MHz.")
 
     root = ElementTree.Element("EDKSYSTEM")
     _add(root, "SYSTEMINFO", NAME=f"egret_{board}", PART=profile["part"])

@@ -87,8 +87,8 @@ def top(description: Description, engines: int) -> str:
     lines = [
         f"// {NOTE}",
         "//",
-        f"// The kernel with {engines} m_axi port(s), one per engine, under the port names that Vitis HLS gives;",
-        "// see docs/formats.md, section 5.",
+        f"// The kernel with an m_axi port for each engine ({engines}), named as Vitis HLS names them;",
+        "// docs/formats.md, section 5, says what it does.",
         "module egret_kernel #(",
         ",\n".join(f"    parameter int unsigned {name} = egret_pkg::DEFAULT_{name}" for name in names),
         ") (",

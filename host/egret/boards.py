@@ -1,0 +1,130 @@
+"""Opens the board that a program runs on: the one it sits on, or a virtual one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from egret.errors import EgretError
+from egret.kernel import BOARDS, Board, Build
+
+VIRTUAL = "virtual:"
+"""What stands before the name of a board that is to be simulated."""
+
+
+@dataclass(frozen=True)
+class OpenBoard:
+    """A board that is pynq's active device."""
+
+    board: Board
+    """Its profile."""
+
+    device: Any
+    """The pynq device."""
+
+    bitfile: Path
+    """The bitstream with the kernel, for pynq.Overlay."""
+
+
+def board_names() -> list[str]:
+    """Return the names that open_board() takes."""
+    return [*(VIRTUAL + name for name in BOARDS), *BOARDS]
+
+
+def board_profile(
+    name: str,
+    build: Build | None = None,
+    latency_cycles: int | None = None,
+    bandwidth_bytes_per_second: int | None = None,
+    burst_beats: int | None = None,
+    reads_in_flight: int | None = None,
+) -> Board:
+    """Return a board's profile by name, with or without the prefix for a virtual one.
+
+    What else is given replaces that part of the profile: the kernel's build parameters, and the memory's
+    figures (as in egret.kernel.Memory). Raises EgretError if there is no such board.
+    """
+    bare = name[len(VIRTUAL) :] if name.startswith(VIRTUAL) else name
+    if bare not in BOARDS:
+        raise EgretError(f"There is no board {name}; there are {', '.join(board_names())}.")
+    board = BOARDS[bare]
+    memory = {
+        "latency_cycles": latency_cycles,
+        "bandwidth_bytes_per_second": bandwidth_bytes_per_second,
+        "burst_beats": burst_beats,
+        "reads_in_flight": reads_in_flight,
+    }
+    given = {field: value for field, value in memory.items() if value is not None}
+    return replace(board, build=build or board.build, memory=replace(board.memory, **given))
+
+
+@contextmanager
+def open_board(
+    name: str, *, bitfile: str | Path | None = None, strict: bool = True, **profile: Any
+) -> Iterator[OpenBoard]:
+    """Open a board and make it pynq's active device until the context ends.
+
+    `virtual:NAME` is a simulated board (the first use compiles it); `profile` is handed to board_profile()
+    and `strict` to VirtualDevice. Any other NAME is the board that the program runs on, which then must be
+    that board; its `bitfile` is bitstreams/NAME/egret.bit of this checkout unless given. Raises EgretError
+    if there is no such board or no bitstream.
+    """
+    board = board_profile(name, **profile)
+    if name.startswith(VIRTUAL):
+        with _virtual(board, strict) as device:
+            own = Path(__file__).resolve().parent / "virtual_board" / f"{board.name}.bit"
+            yield OpenBoard(board, device, Path(bitfile) if bitfile is not None else own)
+        return
+    if board != BOARDS[board.name]:
+        raise EgretError("The memory and build of a real board cannot be chosen; those of a virtual one can.")
+    from pynq import Device
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pynq's words for it; ours follow
+        devices = Device.devices
+    if not devices:
+        raise EgretError(
+            f"This machine is no {board.name}: pynq finds no programmable logic. To simulate one, name "
+            f"{VIRTUAL}{board.name}."
+        )
+    path = Path(bitfile) if bitfile is not None else _repository_bitstream(board)
+    if not path.is_file():
+        raise EgretError(f"The bitstream {path} is missing: build it, or copy it there with its .hwh file.")
+    yield OpenBoard(board, Device.active_device, path)
+
+
+@contextmanager
+def _virtual(board: Board, strict: bool) -> Iterator[Any]:
+    from pynq import Clocks, Device
+
+    from egret.virtual_board.device import VirtualDevice
+
+    # pynq's setter stores the active device here; reading it through the property would look for boards.
+    before = getattr(Device, "_active_device", None)
+    device = VirtualDevice(board, strict)
+    Device.active_device = device
+    _forget_clocks(Clocks)
+    try:
+        yield device
+    finally:
+        device.close()
+        _forget_clocks(Clocks)
+        if before is None:
+            del Device._active_device
+        else:
+            Device.active_device = before
+
+
+def _forget_clocks(clocks: Any) -> None:
+    # pynq makes its clock object once per process, for the device that is active at the time.
+    clocks.device = None
+    if hasattr(clocks, "_real_instance"):
+        del clocks._real_instance
+
+
+def _repository_bitstream(board: Board) -> Path:
+    return Path(__file__).resolve().parents[2] / "bitstreams" / board.name / "egret.bit"

@@ -1,0 +1,193 @@
+"""The command line, `egret`: run a model, list the boards, pack a model, look into a file.
+
+Exit status: 0 fine; 1 a board that fails or differs from the reference model; 2 wrong usage or input; 130
+interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from egret.boards import board_profile
+from egret.checkpoint import Checkpoint
+from egret.errors import EgretError, RunError
+from egret.image import ModelImage
+from egret.kernel import BOARDS
+from egret.models import load_model
+from egret.packer import pack
+from egret.run_command import DEFAULT_WORDS, run
+
+DEFAULT_BOARD = "virtual:pynq-z2"
+
+
+def entry_point() -> None:
+    """Run the command line of this process and exit with its status."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line `arguments`; return the exit status. What went wrong goes to standard error."""
+    try:
+        parsed = _parser().parse_args(arguments)
+    except SystemExit as exit_:  # argparse has printed help (0) or what is wrong (2)
+        return int(exit_.code or 0)
+    try:
+        status = int(parsed.function(parsed))
+        sys.stdout.flush()
+        return status
+    except RunError as error:
+        print(f"egret: {error}", file=sys.stderr)
+        return 1
+    except EgretError as error:
+        print(f"egret: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # files that cannot be read raise EgretError: what is left is our own output
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it is tried again at exit
+        if isinstance(error, BrokenPipeError):  # the reader (head, less) has seen enough
+            return 0
+        print(f"egret: the output cannot be written: {error.strerror or error}.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("egret: interrupted.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="egret", description="Sparse event-based recurrent networks on an FPGA, one token at a time."
+    )
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    run_ = commands.add_parser(
+        "run",
+        help="run a model on a board: words, then MACs against cycles",
+        description="Run a model on a board. The given text goes through word by word; then the model "
+        "goes on alone, each likeliest next word being the next input.",
+    )
+    run_.set_defaults(function=run)
+    run_.add_argument("model", metavar="MODEL", type=Path, help="quantised checkpoint (.npz) or packed image")
+    given = run_.add_mutually_exclusive_group()
+    given.add_argument("--text", metavar="FILE", help="text to run, a sentence a line ('-': standard input)")
+    given.add_argument("--prompt", metavar="WORDS", help="the beginning of a sentence")
+    run_.add_argument(
+        "--generate",
+        metavar="N",
+        type=_count,
+        help=f"words to generate (default: {DEFAULT_WORDS}; 0 with --text)",
+    )
+    run_.add_argument("--board", default=DEFAULT_BOARD, help=f"see 'egret boards' (default: {DEFAULT_BOARD})")
+    run_.add_argument("--tokens", metavar="N", type=_positive, help="run only the first N tokens of the text")
+    run_.add_argument(
+        "--logits",
+        action="store_true",
+        help="have the kernel write all logits: for the perplexity of a text, and for --check to compare",
+    )
+    run_.add_argument("--check", action="store_true", help="compare every token with the reference model")
+    run_.add_argument(
+        "--chunk",
+        metavar="N",
+        type=_positive,
+        help="tokens per start of the kernel: more for speed, fewer for a livelier progress bar",
+    )
+    run_.add_argument("--json", action="store_true", help="print everything as JSON")
+
+    boards = commands.add_parser("boards", help="list the boards")
+    boards.set_defaults(function=_boards)
+
+    pack_ = commands.add_parser("pack", help="pack a checkpoint into a model image ahead of time")
+    pack_.set_defaults(function=_pack)
+    pack_.add_argument("model", metavar="MODEL", type=Path, help="quantised checkpoint (.npz)")
+    pack_.add_argument("-o", "--output", metavar="IMAGE", type=Path, required=True, help="file to write")
+    pack_.add_argument(
+        "--board", default=DEFAULT_BOARD, help=f"pack for this board's kernel ({DEFAULT_BOARD})"
+    )
+
+    inspect = commands.add_parser("inspect", help="say what is in a checkpoint or a model image")
+    inspect.set_defaults(function=_inspect)
+    inspect.add_argument("file", metavar="FILE", type=Path)
+    return parser
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is less than 0")
+    return value
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is less than 1")
+    return value
+
+
+def _boards(arguments: argparse.Namespace) -> int:
+    for board in BOARDS.values():
+        build = board.build
+        print(
+            f"{board.name:<12} {board.about}: {build.engines} x {build.lanes} lanes, "
+            f"{8 * build.bus_bytes}-bit ports, {board.clock_mhz} MHz, "
+            f"{board.memory.bytes >> 20} MB for buffers"
+        )
+    print(
+        "'virtual:' before a name is that board's kernel and memory simulated cycle by cycle on this machine."
+    )
+    return 0
+
+
+def _pack(arguments: argparse.Namespace) -> int:
+    board = board_profile(arguments.board)
+    model = load_model(arguments.model)
+    if isinstance(model, ModelImage):
+        raise EgretError(f"{arguments.model} is packed already.")
+    image = pack(model, board.build)
+    image.save(arguments.output)
+    _describe_image(image)
+    return 0
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    model = load_model(arguments.file)
+    if isinstance(model, ModelImage):
+        _describe_image(model)
+    else:
+        _describe_checkpoint(model)
+    return 0
+
+
+def _describe_checkpoint(checkpoint: Checkpoint) -> None:
+    layers = "-".join(str(layer.neurons) for layer in checkpoint.layers)
+    print(
+        f"{checkpoint.name}: quantised checkpoint, layers {layers}, "
+        f"embedding {checkpoint.embedding.shape[1]}, {len(checkpoint.vocabulary):,} words"
+    )
+    nonzeros = checkpoint.nonzeros()
+    for name, matrix in checkpoint.matrices().items():
+        print(
+            f"  {name:<26} {matrix.size:>12,} weights {nonzeros[name]:>12,} non-zero "
+            f"({nonzeros[name] / matrix.size:.1%})"
+        )
+    for key, value in checkpoint.metadata.items():
+        print(f"  {key}: {value}")
+
+
+def _describe_image(image: ModelImage) -> None:
+    layout, statistics = image.layout, image.statistics()
+    layers = "-".join(str(count) for count in image.neurons)
+    print(
+        f"{image.name}: model image of {statistics.total_bytes:,} bytes, layers {layers}, "
+        f"{image.header.words:,} words, for {layout.engines} engines of {layout.lanes} lanes, "
+        f"{8 * layout.bus_bytes}-bit beats"
+    )
+    for name, size in statistics.section_bytes.items():
+        print(f"  {name:<26} {size:>12,} bytes")
+    for matrix in [*statistics.matrices, statistics.all_matrices]:
+        print(
+            f"  {matrix.name:<26} {matrix.nonzeros:>12,} non-zero {matrix.beats:>10,} beats, "
+            f"{matrix.slots_used:.1%} of entries used, {matrix.bits_per_nonzero:.1f} bits per non-zero weight"
+        )

@@ -1,0 +1,207 @@
+"""Columns of non-zero weights as beats, and back.
+
+A beat carries one entry for each lane of an engine: a weight and the gap to it, in rows, from the lane's
+entry before (docs/formats.md, section 4). The longest lane of a column sets its number of beats; shorter
+lanes are padded. A gap that the field cannot span takes an *escape*: weight 0 with the largest gap.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from egret.errors import EgretError
+from egret.layout import Layout
+
+
+@dataclass(frozen=True, eq=False)
+class Columns:
+    """One engine's part of a matrix."""
+
+    beats: npt.NDArray[np.uint8]
+    """uint8 [beats, B]."""
+    pointers: npt.NDArray[np.int64]
+    """int64 [columns + 1]: column c is the beats pointers[c] up to pointers[c + 1]."""
+
+
+@dataclass(frozen=True)
+class SlotCounts:
+    """What the entries of a matrix, one for each beat and lane, are used for."""
+
+    weights: int
+    """Entries with a non-zero weight."""
+    escapes: int
+    """Entries that only step over a long gap."""
+    padding: int
+    """Entries of lanes that were done before the longest."""
+
+
+def encode_columns(weights: npt.NDArray[np.int8], layout: Layout) -> list[Columns]:
+    """Pack int8 [gates, H, columns], gates in accumulator order; return each engine's columns.
+
+    The weights must fit the layout's weight bits.
+    """
+    gates, rows, columns = weights.shape
+    groups = layout.groups(rows)
+    # Dealt to engines and lanes; then columns outermost and each lane's rows innermost, as they are stored.
+    dealt = layout.deal(weights.transpose(1, 0, 2)).reshape(
+        layout.engines, groups, layout.lanes, gates, columns
+    )
+    stored = np.ascontiguousarray(dealt.transpose(0, 4, 2, 3, 1))
+    return [
+        _encode_engine(stored[engine].reshape(columns * layout.lanes, gates * groups), columns, layout)
+        for engine in range(layout.engines)
+    ]
+
+
+def _encode_engine(stored: npt.NDArray[np.int8], columns: int, layout: Layout) -> Columns:
+    """Encode int8 [columns * lanes, rows of a lane]."""
+    lanes, lane_rows = layout.lanes, stored.shape[1]
+    # One "strip" is one lane of one column.
+    flat = np.flatnonzero(stored).astype(np.int64)
+    strip = flat // lane_rows
+    row = flat - strip * lane_rows
+    starts = np.ones(flat.size, dtype=np.bool_)
+    starts[1:] = strip[1:] != strip[:-1]
+    distance = row.copy()
+    distance[1:] -= np.where(starts[1:], 0, row[:-1] + 1)
+    # Every escape steps over 2^GAP_BITS rows.
+    escapes = distance >> layout.gap_bits
+    gap = distance & layout.largest_gap
+
+    ends = np.cumsum(escapes + 1, dtype=np.int64)  # entries up to and with each weight
+    strip_ends = np.zeros(columns * lanes + 1, dtype=np.int64)
+    weights_before = np.cumsum(np.bincount(strip, minlength=columns * lanes), dtype=np.int64)
+    strip_ends[1:] = np.concatenate([np.zeros(1, dtype=np.int64), ends])[weights_before]
+    lengths = np.diff(strip_ends).reshape(columns, lanes)
+    pointers = np.zeros(columns + 1, dtype=np.int64)
+    np.cumsum(lengths.max(axis=1), out=pointers[1:])
+
+    beat = pointers[strip // lanes] + (ends - 1 - strip_ends[strip])
+    slot = beat * lanes + strip % lanes
+    entries = np.zeros(int(pointers[-1]) * lanes, dtype=np.uint32)
+    weight = stored.reshape(-1)[flat].astype(np.int64) & ((1 << layout.weight_bits) - 1)
+    entries[slot] = weight | (gap << layout.weight_bits)
+    # The escapes of a weight stand in the beats just before it, in its lane.
+    steps_back = np.arange(1, int(escapes.sum()) + 1, dtype=np.int64) - np.repeat(
+        np.cumsum(escapes) - escapes, escapes
+    )
+    entries[np.repeat(slot, escapes) - lanes * steps_back] = layout.largest_gap << layout.weight_bits
+    return Columns(beats=_to_beats(entries.reshape(-1, lanes), layout), pointers=pointers)
+
+
+def _to_beats(entries: npt.NDArray[np.uint32], layout: Layout) -> npt.NDArray[np.uint8]:
+    words = np.zeros((entries.shape[0], layout.bus_bytes // 8), dtype="<u8")
+    for lane in range(layout.lanes):
+        word, bit = divmod(lane * layout.entry_bits, 64)
+        entry = entries[:, lane].astype(np.uint64)
+        words[:, word] |= entry << np.uint64(bit)
+        if bit + layout.entry_bits > 64:
+            words[:, word + 1] |= entry >> np.uint64(64 - bit)
+    return words.view(np.uint8).reshape(entries.shape[0], layout.bus_bytes)
+
+
+def _from_beats(beats: npt.NDArray[np.uint8], layout: Layout) -> npt.NDArray[np.uint32]:
+    """Return the entries, uint32 [beats, lanes]; raise EgretError where a bit above them is set."""
+    words = np.ascontiguousarray(beats).view("<u8").reshape(beats.shape[0], layout.bus_bytes // 8)
+    mask = np.uint64((1 << layout.entry_bits) - 1)
+    entries = np.empty((beats.shape[0], layout.lanes), dtype=np.uint32)
+    for lane in range(layout.lanes):
+        word, bit = divmod(lane * layout.entry_bits, 64)
+        entry = words[:, word] >> np.uint64(bit)
+        if bit + layout.entry_bits > 64:
+            entry |= words[:, word + 1] << np.uint64(64 - bit)
+        entries[:, lane] = entry & mask
+    for word in range(words.shape[1]):
+        used = min(max(layout.lanes * layout.entry_bits - 64 * word, 0), 64)
+        wrong = words[:, word] >> np.uint64(used) if used < 64 else np.zeros(0, dtype=np.uint64)
+        if wrong.any():
+            raise EgretError(f"beat {int(np.flatnonzero(wrong)[0])} has bits set above its last entry.")
+    return entries
+
+
+def _split_entries(columns: Columns, layout: Layout) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int64]]:
+    """Return weights, int8, and gaps, int64, both [beats, lanes]."""
+    entries = _from_beats(columns.beats, layout)
+    unused = 8 - layout.weight_bits
+    weights = (entries << np.uint32(unused)).astype(np.uint8).view(np.int8) >> np.int8(unused)
+    return weights, (entries >> np.uint32(layout.weight_bits)).astype(np.int64)
+
+
+def count_slots(columns: Columns, layout: Layout) -> SlotCounts:
+    """Count what the entries are used for; raises EgretError for bits set above the last entry of a beat."""
+    weights, gaps = _split_entries(columns, layout)
+    used = int(np.count_nonzero(weights))
+    escapes = int(np.count_nonzero((weights == 0) & (gaps != 0)))
+    return SlotCounts(weights=used, escapes=escapes, padding=int(weights.size) - used - escapes)
+
+
+def decode_columns(engines: list[Columns], gates: int, rows: int, layout: Layout) -> npt.NDArray[np.int8]:
+    """Return the weights, int8 [gates, rows, columns], that encode_columns() packs into `engines`.
+
+    Accepts only what encode_columns() writes, so that equal weights mean equal bytes. Raises EgretError
+    naming the engine and the beat (within the matrix) where a row is outside its lane or padding, a lane goes
+    on after padding, an escape leads nowhere, a weight is -128, or a beat holds nothing.
+    """
+    columns = engines[0].pointers.size - 1
+    groups = layout.groups(rows)
+    stored = np.zeros((layout.engines, columns, layout.lanes, gates, groups), dtype=np.int8)
+    is_row = layout.is_row(rows).reshape(layout.engines, groups, layout.lanes).transpose(0, 2, 1)
+    for engine, part in enumerate(engines):
+        try:
+            _decode_engine(
+                part,
+                stored[engine].reshape(columns, layout.lanes, gates * groups),
+                np.tile(is_row[engine], (1, gates)),
+                layout,
+            )
+        except EgretError as error:
+            raise EgretError(f"engine {engine}, {error}") from error
+    dealt = stored.transpose(0, 4, 2, 3, 1).reshape(layout.engines, groups * layout.lanes, gates, columns)
+    return np.ascontiguousarray(layout.gather(dealt, rows).transpose(1, 0, 2))
+
+
+def _decode_engine(
+    part: Columns, stored: npt.NDArray[np.int8], is_row: npt.NDArray[np.bool_], layout: Layout
+) -> None:
+    """Fill int8 [columns, lanes, rows of a lane]; `is_row` is bool [lanes, rows of a lane]."""
+    weights, gaps = _split_entries(part, layout)
+    beats = weights.shape[0]
+    if beats == 0:
+        return
+    column = np.repeat(np.arange(stored.shape[0], dtype=np.int64), np.diff(part.pointers))
+    padding = (weights == 0) & (gaps == 0)
+    escape = (weights == 0) & ~padding
+    last = np.ones((beats, 1), dtype=np.bool_)  # beats that end their column
+    last[:-1, 0] = column[1:] != column[:-1]
+    ends_lane = last | np.concatenate([padding[1:], np.ones((1, layout.lanes), dtype=np.bool_)])
+    goes_on = np.zeros_like(padding)
+    goes_on[1:] = padding[:-1] & ~padding[1:] & ~last[:-1]
+    _refuse(weights == -128, "has the weight -128, outside -127..127")
+    _refuse(goes_on, "has an entry after the padding that ends its lane")
+    _refuse(escape & (gaps != layout.largest_gap), "steps over a gap with less than the largest gap")
+    _refuse(escape & ends_lane, "steps over a gap to no weight")
+    empty = np.flatnonzero(padding.all(axis=1))
+    if empty.size:
+        raise EgretError(f"beat {int(empty[0])} holds no entry.")
+
+    # Rows: entries step gap + 1 rows each from row -1 at the start of the column.
+    rows = np.cumsum(np.where(padding, 0, gaps + 1), axis=0, dtype=np.int64)
+    start = part.pointers[:-1][column]
+    before = np.concatenate([np.zeros((1, layout.lanes), dtype=np.int64), rows])[start]
+    rows -= before + 1
+    _refuse(~padding & (rows >= stored.shape[2]), f"leads outside the {stored.shape[2]} rows of its lane")
+    beat, lane = np.nonzero(weights)
+    row = rows[beat, lane]
+    in_padding = np.zeros_like(padding)
+    in_padding[beat, lane] = ~is_row[lane, row]
+    _refuse(in_padding, "has a weight in a row that is padding")
+    stored[column[beat], lane, row] = weights[beat, lane]
+
+
+def _refuse(wrong: npt.NDArray[np.bool_], sentence: str) -> None:
+    if wrong.any():
+        beat, lane = (int(position[0]) for position in np.nonzero(wrong))
+        raise EgretError(f"beat {beat}, lane {lane} {sentence}.")

@@ -1,0 +1,141 @@
+"""The PYNQ driver: an overlay and the registers of the kernel in it.
+
+Nothing here knows whether the board is real. egret.session does what one usually wants with it: run a model.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pynq
+
+from egret import kernel as contract
+from egret.errors import EgretError, RunError
+
+_START, _DONE, _IDLE = 1 << 0, 1 << 1, 1 << 2  # bits of CTRL
+
+_COMMANDS = {
+    contract.COMMAND_QUERY: "QUERY",
+    contract.COMMAND_LOAD: "LOAD",
+    contract.COMMAND_RESET: "RESET",
+    contract.COMMAND_RUN: "RUN",
+    contract.COMMAND_GENERATE: "GENERATE",
+}
+
+
+class KernelError(RunError):
+    """The kernel ended a command with an error code.
+
+    `code` and `name` are those of hls/kernel.json, `token` the position in the command's tokens where it
+    stopped (0 for commands without tokens).
+    """
+
+    def __init__(self, command: int, status: int) -> None:
+        self.code, self.token = status & 0xFF, status >> 8
+        self.name, about = contract.ERRORS.get(
+            self.code, ("UNKNOWN", "an error code this driver does not know")
+        )
+        place = (
+            f" at token {self.token}" if command in (contract.COMMAND_RUN, contract.COMMAND_GENERATE) else ""
+        )
+        name = _COMMANDS.get(command, f"command {command}")
+        super().__init__(f"The kernel stopped {name}{place} with {self.name} (code {self.code}): {about}.")
+
+
+class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
+    """The registers of one Egret kernel: starts commands and waits for them."""
+
+    bindto = [contract.VLNV]
+
+    def __init__(self, description: dict[str, Any]) -> None:
+        super().__init__(description)
+        self._written: dict[int, int] = {}  # what the argument registers hold, to write only what changes
+        self._running: int | None = None  # the command under way
+
+    @property
+    def running(self) -> bool:
+        """Whether a command was started whose end nobody has seen yet."""
+        return self._running is not None
+
+    def start(self, command: int, **arguments: int) -> None:
+        """Write the argument registers that change (names as in egret.kernel.REGISTERS) and start `command`.
+
+        Raises RunError while a command is running, and EgretError for a value that its register cannot hold.
+        """
+        if not self._written:
+            self._take_over()
+        if self.running:
+            raise RunError("The kernel is still running; wait for it before starting another command.")
+        for name, value in {"command": command, **arguments}.items():
+            self._write(name, int(value))
+        self._running = int(command)
+        self.mmio.write(contract.REGISTERS["CTRL"][0], _START)
+
+    def wait(self, timeout_s: float) -> None:
+        """Poll until the command is done; raise RunError if that takes longer than `timeout_s` seconds.
+
+        After a time-out the kernel is still running: it may write to its buffers, and starts no other command
+        before a later wait() has seen it end.
+        """
+        deadline = time.monotonic() + timeout_s
+        control = contract.REGISTERS["CTRL"][0]
+        while True:
+            state = int(self.mmio.read(control))
+            # AP_DONE clears on read. What remains if a wait() interrupted after its read took it away is a
+            # kernel that is idle and has no start pending.
+            if state & _DONE or state & (_IDLE | _START) == _IDLE:
+                break
+            if time.monotonic() > deadline:
+                name = _COMMANDS.get(self._running or 0, "command")
+                raise RunError(
+                    f"The kernel did not finish {name} within {timeout_s:g} s; load the overlay "
+                    "again, or allow more time."
+                )
+        self._running = None
+
+    def read_status(self) -> int:
+        """Return the status register: the error code in bits 7:0, the token position in bits 31:8."""
+        return int(self.mmio.read(contract.REGISTERS["status"][0]))
+
+    def _take_over(self) -> None:
+        """Make sure, before the first command, that no program before us left the kernel running."""
+        # The read also takes away an AP_DONE that nobody waited for.
+        if not int(self.mmio.read(contract.REGISTERS["CTRL"][0])) & _IDLE:
+            raise RunError("The kernel is busy with a command of another program; load the overlay again.")
+
+    def _write(self, name: str, value: int) -> None:
+        offset, bits, kind = contract.REGISTERS[name]
+        if kind != "input" or not 0 <= value < 1 << bits:
+            raise EgretError(
+                f"Register {name} takes no value {value}; it is an {kind} register of {bits} bits."
+            )
+        for word in range(bits // 32):
+            address, part = offset + 4 * word, (value >> 32 * word) & 0xFFFFFFFF
+            if self._written.get(address) != part:
+                self.mmio.write(address, part)
+                self._written[address] = part
+
+
+class EgretOverlay(pynq.Overlay):  # type: ignore[misc]
+    """A bitstream with an Egret kernel in it."""
+
+    def __init__(self, bitfile_name: str, *args: Any, **keywords: Any) -> None:
+        """Load a bitstream (arguments as for pynq.Overlay); raise EgretError if it has no Egret kernel."""
+        super().__init__(bitfile_name, *args, **keywords)
+        names = [
+            name for name, description in self.ip_dict.items() if description.get("type") == contract.VLNV
+        ]
+        if not names:
+            raise EgretError(
+                f"{bitfile_name} holds no Egret kernel ({contract.VLNV}); it holds "
+                f"{', '.join(sorted(self.ip_dict)) or 'no addressable IP'}."
+            )
+        self.kernel_name = names[0]
+
+    @property
+    def egret_kernel(self) -> EgretKernel:
+        """The kernel's driver."""
+        found = getattr(self, self.kernel_name)
+        assert isinstance(found, EgretKernel)
+        return found

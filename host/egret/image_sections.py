@@ -1,0 +1,105 @@
+"""The sections of a model image, as arrays that are views of its bytes (docs/formats.md, section 4)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from egret.columns import Columns
+from egret.image_header import NEURON_RECORD, ImageHeader, Matrix, Section
+from egret.layout import Layout
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSections:
+    """The sections of an image, as views of its bytes; they are only as good as the header."""
+
+    data: npt.NDArray[np.uint8]
+    """uint8 [total bytes]."""
+    header: ImageHeader
+
+    @property
+    def layout(self) -> Layout:
+        """The build parameters that the image was packed for."""
+        return self.header.layout
+
+    @property
+    def neurons(self) -> tuple[int, ...]:
+        """Neurons of each layer."""
+        return self.header.neurons
+
+    @cached_property
+    def vocabulary(self) -> list[str]:
+        """The V words."""
+        return self.section_bytes(self.header.vocabulary).decode("utf-8").split("\n")
+
+    @cached_property
+    def description(self) -> dict[str, Any]:
+        """The metadata section: "name", "metadata" (the checkpoint's), "dense_macs_per_token", "nonzeros"."""
+        result: dict[str, Any] = json.loads(self.section_bytes(self.header.metadata).decode("utf-8"))
+        return result
+
+    @property
+    def name(self) -> str:
+        """The name of the checkpoint."""
+        return str(self.description.get("name", ""))
+
+    def matrices(self) -> list[Matrix]:
+        """Return the matrices in the order of their pointers."""
+        return self.header.matrices()
+
+    def pointers(self, engine: int) -> npt.NDArray[np.uint32]:
+        """Return the column pointers of an engine, uint32 [pointer count], in beats."""
+        part = self.header.engines[engine]
+        beats = self.view(part.pointers, part.pointer_count * self.layout.bus_bytes).view("<u4")
+        return beats.reshape(part.pointer_count, -1)[:, 0]
+
+    def neuron_records(self, engine: int, layer: int) -> npt.NDArray[Any]:
+        """Return the records of a layer's positions, NEURON_RECORD [K * P]."""
+        before = sum(self.layout.positions(count) for count in self.neurons[:layer])
+        size, count = NEURON_RECORD.itemsize, self.layout.positions(self.neurons[layer])
+        return self.view(self.header.engines[engine].neurons + before * size, count * size).view(
+            NEURON_RECORD
+        )
+
+    def decoder_records(self, engine: int) -> npt.NDArray[np.uint16]:
+        """Return the decoder's records, uint16 [K_dec * P, B / 2]: bias (as unsigned), shift, zeros."""
+        count, size = self.layout.positions(self.header.words), self.layout.bus_bytes
+        return (
+            self.view(self.header.engines[engine].decoder, count * size).view("<u2").reshape(count, size // 2)
+        )
+
+    def table(self, engine: int) -> npt.NDArray[np.int16]:
+        """Return the folded table, int16 [V, 3, plane bytes / 2], position i at index i, then zeros."""
+        plane = self.layout.plane_bytes(self.neurons[0])
+        data = self.view(self.header.engines[engine].table, self.header.words * 3 * plane)
+        return data.view("<i2").reshape(self.header.words, 3, plane // 2)
+
+    def table_row_beats(self) -> int:
+        """Return the beats that one token's table row takes, on every engine."""
+        return 3 * self.layout.plane_bytes(self.neurons[0]) // self.layout.bus_bytes
+
+    def columns(self, engine: int) -> npt.NDArray[np.uint8]:
+        """Return the columns section of an engine, uint8 [beats, B]."""
+        part, size = self.header.engines[engine], self.layout.bus_bytes
+        return self.view(part.columns, part.beats * size).reshape(part.beats, size)
+
+    def matrix_columns(self, engine: int, matrix: Matrix) -> Columns:
+        """Return an engine's part of a matrix."""
+        pointers = self.pointers(engine)[matrix.pointers].astype(np.int64)
+        return Columns(
+            beats=self.columns(engine)[pointers[0] : pointers[-1]], pointers=pointers - pointers[0]
+        )
+
+    def view(self, offset: int, size: int) -> npt.NDArray[np.uint8]:
+        """Return `size` bytes from `offset`."""
+        return self.data[offset : offset + size]
+
+    def section_bytes(self, section: Section) -> bytes:
+        """Return a copy of a section."""
+        return self.view(section.offset, section.bytes).tobytes()

@@ -1,0 +1,112 @@
+"""Whether a checkpoint fits a build of the kernel: its depths, its weight bits, its accumulators."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from egret.checkpoint import EVENT_MAXIMUM, FRACTION_BITS_MINIMUM, Checkpoint
+from egret.errors import EgretError
+from egret.image_header import list_matrices
+from egret.kernel import LOGIT_BITS, MAX_LAYERS, Build
+from egret.layout import Layout
+
+
+def check_fit(checkpoint: Checkpoint, build: Build) -> None:
+    """Raise EgretError, naming the limit or the matrix and row, where `build` cannot run `checkpoint`."""
+    layout = Layout.of(build)
+    _check_limits(checkpoint, build)
+    _check_weights(checkpoint, layout)
+    _check_accumulators(checkpoint, layout)
+
+
+def _check_limits(checkpoint: Checkpoint, build: Build) -> None:
+    layout = Layout.of(build)
+    neurons = [layer.neurons for layer in checkpoint.layers]
+    words = len(checkpoint.vocabulary)
+    groups = [layout.groups(count) for count in neurons]
+    needs = [
+        (len(neurons), MAX_LAYERS, "layers", "MAX_LAYERS"),
+        (sum(groups) * layout.lanes, build.neuron_depth, "neuron positions in each engine", "NEURON_DEPTH"),
+        (
+            4 * sum(groups[0::2]),
+            build.accumulator_depth,
+            "accumulators in each lane for layers 0, 2, ...",
+            "ACCUMULATOR_DEPTH",
+        ),
+        (
+            4 * sum(groups[1::2]),
+            build.accumulator_depth,
+            "accumulators in each lane for layers 1, 3, ...",
+            "ACCUMULATOR_DEPTH",
+        ),
+        (
+            layout.groups(words),
+            build.logit_depth,
+            f"decoder rows in each lane for its {words} words",
+            "LOGIT_DEPTH",
+        ),
+        (
+            sum(matrix.columns + 1 for matrix in list_matrices(neurons, words)),
+            build.pointer_depth,
+            "column pointers",
+            "POINTER_DEPTH",
+        ),
+    ]
+    for needed, limit, what, parameter in needs:
+        if needed > limit:
+            raise EgretError(f"The model needs {needed} {what}; this build has {limit} ({parameter}).")
+
+
+def _check_weights(checkpoint: Checkpoint, layout: Layout) -> None:
+    highest = (1 << (layout.weight_bits - 1)) - 1
+    lowest = -highest - 1
+    for name, matrix in checkpoint.matrices().items():
+        if name == "layer0.input_weights":  # folded: no engine sees them
+            continue
+        wrong = (matrix < lowest) | (matrix > highest)
+        if wrong.any():
+            row, column = (int(position[0]) for position in np.nonzero(wrong))
+            raise EgretError(
+                f"{name} has the weight {int(matrix[row, column])} in row {row}, column {column}; a build "
+                f"of {layout.weight_bits} weight bits holds {lowest}..{highest}."
+            )
+
+
+def _check_accumulators(checkpoint: Checkpoint, layout: Layout) -> None:
+    for index, layer in enumerate(checkpoint.layers):
+        recurrent = np.abs(layer.recurrent_weights, dtype=np.int64).sum(axis=2, dtype=np.int64)
+        sums = {"z": recurrent[0], "r": recurrent[1], "gr": recurrent[2]}
+        if index > 0:
+            of_input = np.abs(layer.input_weights, dtype=np.int64).sum(axis=2, dtype=np.int64)
+            sums = {
+                "z": of_input[0] + sums["z"],
+                "r": of_input[1] + sums["r"],
+                "gx": of_input[2],
+                "gr": sums["gr"],
+            }
+        for accumulator, row_sums in sums.items():
+            _check_bound(
+                row_sums, f"layer{index}, accumulator {accumulator}, neuron", layout.accumulator_bits
+            )
+    decoder = np.abs(checkpoint.decoder_weights, dtype=np.int64).sum(axis=1, dtype=np.int64)
+    _check_bound(decoder, "decoder_weights, word", layout.accumulator_bits)
+    shifts = checkpoint.decoder_fraction_bits.astype(np.int64) - FRACTION_BITS_MINIMUM
+    logits = (decoder * EVENT_MAXIMUM >> shifts) + 1 + np.abs(checkpoint.decoder_bias.astype(np.int64))
+    wide = np.flatnonzero(logits >= 1 << (LOGIT_BITS - 1))
+    if wide.size:
+        raise EgretError(
+            f"decoder_weights, word {int(wide[0])}: its logit can reach {int(logits[wide[0]])}; it must stay "
+            f"below 2^{LOGIT_BITS - 1}."
+        )
+
+
+def _check_bound(row_sums: npt.NDArray[np.int64], what: str, accumulator_bits: int) -> None:
+    row = int(row_sums.argmax())
+    reach = EVENT_MAXIMUM * int(row_sums[row])
+    if reach >= 1 << (accumulator_bits - 1):
+        raise EgretError(
+            f"{what} {row}: {EVENT_MAXIMUM} times the sum of its absolute weights is {reach}, which an "
+            f"accumulator of {accumulator_bits} bits does not hold; it must stay below "
+            f"2^{accumulator_bits - 1}."
+        )

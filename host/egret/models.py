@@ -1,0 +1,30 @@
+"""A model file, whichever kind it is: a quantised checkpoint or a packed image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from egret.checkpoint import Checkpoint
+from egret.errors import EgretError
+from egret.image import ModelImage
+from egret.kernel import MAGIC
+
+_ZIP_MAGIC = b"PK\x03\x04"
+_IMAGE_MAGIC = MAGIC.to_bytes(4, "little")
+
+
+def load_model(path: Path) -> Checkpoint | ModelImage:
+    """Read the checkpoint (.npz) or model image at `path`; the file's first bytes say which it is.
+
+    Raises EgretError where it cannot be read or is neither.
+    """
+    try:
+        with path.open("rb") as stream:
+            begin = stream.read(4)
+    except OSError as error:
+        raise EgretError(f"The model {path} cannot be read: {error.strerror or error}.") from error
+    if begin == _IMAGE_MAGIC:
+        return ModelImage.load(path)
+    if begin == _ZIP_MAGIC:
+        return Checkpoint.load(path)
+    raise EgretError(f"{path} is neither a quantised checkpoint (.npz) nor a packed model image.")

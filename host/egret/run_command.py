@@ -1,0 +1,195 @@
+"""`egret run`: a model on a board, from words to words, with the account of what it cost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from egret.accounting import Account, account
+from egret.checkpoint import Checkpoint
+from egret.errors import EgretError
+from egret.kernel import Board
+from egret.measurement import Run
+from egret.models import load_model
+from egret.packer import pack
+from egret.text import Vocabulary
+from egret.watching import ReferenceCheck, TextScore
+
+DEFAULT_WORDS = 20
+_WORDS_IN_BAR = 5
+_PAGE_WIDTH, _LABEL_WIDTH = 100, 12
+
+
+@dataclass(frozen=True)
+class Report:
+    """What there is to say about a run."""
+
+    model: str
+    board: str
+    given: list[str]
+    """The words that went in."""
+    generated: list[str]
+    """The words that came out after them."""
+    run: Run
+    figures: Account
+    check: ReferenceCheck | None
+    score: TextScore | None
+    """Of the given words, where they are a text."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; raise EgretError for wrong input and RunError for a board that fails."""
+    model = load_model(arguments.model)
+    vocabulary = Vocabulary(model.vocabulary)
+    given = _input_tokens(arguments, vocabulary)
+    count = arguments.generate
+    if count is None:
+        count = 0 if arguments.text else DEFAULT_WORDS
+    check = None
+    if arguments.check:
+        if not isinstance(model, Checkpoint):
+            raise EgretError("--check needs a checkpoint (.npz): the reference model runs no packed image.")
+        check = ReferenceCheck(model, given)
+    score = TextScore(given) if arguments.text else None
+
+    with open_session(arguments) as (session, board):
+        image = pack(model, session.build) if isinstance(model, Checkpoint) else model
+        session.load(image)
+        parts: list[Run] = []
+        with tqdm(total=given.size + max(count - 1, 0), unit="token", disable=None, file=sys.stderr) as bar:
+            for part in _steps(session, given, count, arguments.logits):
+                for watcher in (check, score):
+                    if watcher is not None:
+                        watcher.take(part)
+                parts.append(replace(part, logits=None))  # 4 bytes a word and token: too many to keep
+                words = vocabulary.decode(part.argmax[-_WORDS_IN_BAR:]).replace("\n", " ")
+                bar.set_postfix_str(words, refresh=False)
+                bar.update(len(part))
+    whole = Run.join(parts)
+    out = whole.argmax[given.size - 1 :][:count]
+    report = Report(
+        model=str(arguments.model),
+        board=arguments.board,
+        given=[vocabulary.words[int(token)] for token in given],
+        generated=[vocabulary.words[int(token)] for token in out],
+        run=whole,
+        figures=account(image, whole, board),
+        check=check,
+        score=score,
+    )
+    if arguments.json:
+        print(json.dumps(as_json(report), indent=2))
+    else:
+        if arguments.prompt:
+            print_words("prompt:", vocabulary.decode(given[1:]))
+        if out.size:
+            print_words("generated:", vocabulary.decode(out))
+        print_report(report, arguments.logits)
+    return 0
+
+
+@contextmanager
+def open_session(arguments: argparse.Namespace) -> Iterator[tuple[Any, Board]]:
+    """Open the board that the arguments name and yield a Session on its kernel, and the board."""
+    try:
+        import pynq  # noqa: F401
+    except ImportError as error:
+        raise EgretError(
+            f"pynq cannot be imported ({error}); install it with: pip install 'egret[board,simulation]'"
+        ) from error
+    from egret.boards import open_board
+    from egret.driver import EgretOverlay
+    from egret.session import DEFAULT_CHUNK, Session
+
+    with open_board(arguments.board) as opened:
+        overlay = EgretOverlay(str(opened.bitfile), device=opened.device)
+        with Session(overlay.egret_kernel, chunk=arguments.chunk or DEFAULT_CHUNK) as session:
+            yield session, opened.board
+
+
+def _input_tokens(arguments: argparse.Namespace, vocabulary: Vocabulary) -> npt.NDArray[np.uint32]:
+    if arguments.text:
+        tokens = vocabulary.encode_lines(_read_text(arguments.text))
+        if tokens.size == 0:
+            raise EgretError(f"{arguments.text} holds no words.")
+    else:
+        tokens = vocabulary.encode_prompt(arguments.prompt or "")
+    return tokens[: arguments.tokens] if arguments.tokens else tokens
+
+
+def _read_text(name: str) -> str:
+    try:
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except OSError as error:
+        raise EgretError(f"{name} cannot be read: {error.strerror or error}.") from error
+    except UnicodeDecodeError as error:
+        raise EgretError(f"{name} is not UTF-8 text.") from error
+
+
+def _steps(session: Any, given: npt.NDArray[np.uint32], count: int, logits: bool) -> Iterator[Run]:
+    """Run the given tokens, then generate: the first of `count` words is the argmax of the last token."""
+    last = None
+    for part in session.stream(given, logits):
+        last = part
+        yield part
+    assert last is not None
+    if count > 1:
+        yield from session.stream_generate(int(last.argmax[-1]), count - 1, logits)
+
+
+def print_words(label: str, words: str) -> None:
+    """Print words behind a label, broken to the page's width and where a sentence ends."""
+    indent = " " * _LABEL_WIDTH
+    lines = [
+        piece
+        for line in words.split("\n")
+        for piece in textwrap.wrap(line, _PAGE_WIDTH - _LABEL_WIDTH) or [""]
+    ]
+    print("\n".join([label.ljust(_LABEL_WIDTH) + lines[0], *(indent + line for line in lines[1:])]))
+
+
+def print_report(report: Report, with_logits: bool) -> None:
+    """Print everything but the words."""
+    score, check = report.score, report.check
+    if score is not None and score.predicted:
+        perplexity = f", perplexity {score.perplexity:.2f}" if score.perplexity is not None else ""
+        share = score.right / score.predicted
+        print(
+            f"text:       {score.predicted:,} words predicted, {share:.1%} right at first guess{perplexity}"
+        )
+    if check is not None:
+        what = "every logit" if with_logits else "argmax and its logit"
+        print(
+            f"checked:    {what}, events and MACs of all {check.steps:,} tokens equal the reference model's"
+        )
+    print()
+    print(report.figures.table())
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Return everything as what JSON can hold."""
+    score = report.score
+    return {
+        "model": report.model,
+        "board": report.board,
+        "given": report.given,
+        "generated": report.generated,
+        "steps_checked": report.check.steps if report.check is not None else 0,
+        "text": None
+        if score is None
+        else {"predicted": score.predicted, "right": score.right, "perplexity": score.perplexity},
+        "account": report.figures.as_dict(),
+        "cycles_per_token": report.run.cycles.tolist(),
+        "events_per_token": report.run.events.tolist(),
+    }

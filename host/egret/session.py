@@ -1,0 +1,262 @@
+"""A session: one model on one kernel.
+
+A command costs some ten register accesses however many tokens it runs; all else (tokens, results, counters)
+travels through DDR. The host sees DDR through its cache and the kernel does not, so each buffer is flushed
+after the host wrote it and invalidated before the host reads it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pynq
+
+from egret import kernel as contract
+from egret.driver import EgretKernel, KernelError
+from egret.errors import EgretError, RunError
+from egret.image import ModelImage
+from egret.kernel import Build
+from egret.layout import Layout
+from egret.measurement import RESULT_WORDS, Counters, Run, deal_logits_back, parse_results
+
+DEFAULT_CHUNK = 16
+"""Tokens per start of the kernel: often enough for a progress bar, seldom enough to cost nothing."""
+
+IDENTITY = contract.MAGIC << 32 | contract.KERNEL_VERSION
+"""What a kernel of this version writes into the counters' identity word."""
+
+
+class Session:
+    """One model on one kernel: load, then run tokens; the network's state persists from run to run.
+
+    A context manager; close() frees the DDR buffers. `build` is what the kernel says of itself, so that a
+    model can be packed for it.
+    """
+
+    def __init__(self, kernel: EgretKernel, chunk: int = DEFAULT_CHUNK, timeout_s: float = 120.0) -> None:
+        """Ask the kernel for its build.
+
+        `chunk` is how many tokens the kernel runs per start, `timeout_s` the seconds it may take for one
+        command. Raises RunError where what answers is no Egret kernel of this version, or memory is short.
+        """
+        if chunk < 1:
+            raise EgretError(f"A chunk holds at least one token; {chunk} were asked for.")
+        self.kernel, self.chunk, self.timeout_s = kernel, chunk, timeout_s
+        self._buffers: dict[str, Any] = {}
+        self._image: ModelImage | None = None
+        try:
+            self._counters = self._allocate("counters", (contract.COUNTERS_BYTES // 8,), np.uint64)
+            self._tokens = self._allocate("tokens", (chunk,), np.uint32)
+            self._results = self._allocate("results", (chunk, RESULT_WORDS), np.uint32)
+            self._execute(contract.COMMAND_QUERY)
+            self.build = build_of(self._counters)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the buffers, after the kernel has ended what it may still be doing (Ctrl-C during a run).
+
+        If it does not end in time, the buffers stay allocated: the kernel may still write to them.
+        """
+        if self.kernel.running:
+            self.kernel.wait(self.timeout_s)
+        self._image = None
+        while self._buffers:
+            self._buffers.popitem()[1].freebuffer()
+
+    def load(self, image: ModelImage) -> Counters:
+        """Put a model image into DDR, have the kernel load it, and return what that cost.
+
+        Raises KernelError where the image does not fit the kernel, RunError where DDR is short of memory.
+        After either no model is loaded.
+        """
+        self._image = None
+        self._free("image")
+        self._free("logits")
+        buffer = self._allocate("image", (image.data.size,), np.uint8)
+        buffer[:] = image.data
+        buffer.flush()
+        counters = self._execute(contract.COMMAND_LOAD, image=buffer.device_address)
+        self._image = image
+        return counters
+
+    def reset(self) -> Counters:
+        """Set the network's state back to that after load()."""
+        self._loaded()
+        return self._execute(contract.COMMAND_RESET)
+
+    def run(self, tokens: npt.ArrayLike, logits: bool = False) -> Run:
+        """Run the tokens, integers [T], teacher forced: each is the input of one step. See stream()."""
+        return Run.join(list(self.stream(tokens, logits)))
+
+    def generate(self, first_token: int, count: int, logits: bool = False) -> Run:
+        """Run `count` steps, the first on `first_token`, each next one on the argmax before it."""
+        return Run.join(list(self.stream_generate(first_token, count, logits)))
+
+    def stream(self, tokens: npt.ArrayLike, logits: bool = False) -> Iterator[Run]:
+        """As run(), yielding a Run for each chunk as it is done.
+
+        Raises EgretError where a token is not in the vocabulary (before anything runs) and KernelError where
+        the kernel stops; then the model must be loaded again.
+        """
+        given = np.asarray(tokens)
+        if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "iu":
+            shape = list(given.shape)
+            raise EgretError(
+                f"Tokens must be a list of one integer or more; got {given.dtype} of shape {shape}."
+            )
+        self._check_tokens(given)
+        return self._chunks(contract.COMMAND_RUN, given.astype(np.uint32), int(given.size), logits)
+
+    def stream_generate(self, first_token: int, count: int, logits: bool = False) -> Iterator[Run]:
+        """As generate(), yielding a Run for each chunk as it is done; raises as stream() does."""
+        if count < 1:
+            raise EgretError(f"At least one word can be generated; {count} were asked for.")
+        self._check_tokens(np.array([first_token], dtype=np.int64))
+        return self._chunks(
+            contract.COMMAND_GENERATE, np.array([first_token], dtype=np.uint32), count, logits
+        )
+
+    def _chunks(
+        self, command: int, tokens: npt.NDArray[np.uint32], count: int, logits: bool
+    ) -> Iterator[Run]:
+        generating = command == contract.COMMAND_GENERATE
+        for start in range(0, count, self.chunk):
+            steps = min(self.chunk, count - start)
+            part = self._run_chunk(
+                command, tokens if generating else tokens[start : start + steps], steps, logits
+            )
+            if generating:
+                tokens = part.argmax[-1:]
+            yield part
+
+    def _run_chunk(self, command: int, tokens: npt.NDArray[np.uint32], steps: int, logits: bool) -> Run:
+        image = self._loaded()
+        layers, vocabulary = len(image.neurons), image.header.words
+        self._tokens[: tokens.size] = tokens
+        self._tokens.flush()
+        arguments = {
+            "token_count": steps,
+            "tokens": self._tokens.device_address,
+            "results": self._results.device_address,
+            "flags": 0,
+        }
+        blocks = None
+        if logits:
+            blocks = self._logit_buffer(vocabulary)
+            arguments.update(flags=contract.FLAG_WRITE_LOGITS, logits=blocks.device_address)
+        counters = self._execute(command, **arguments)
+        self._results.invalidate()
+        dealt = None
+        if blocks is not None:
+            blocks.invalidate()
+            dealt = deal_logits_back(np.asarray(blocks[:steps]), vocabulary)
+        return parse_results(np.asarray(self._results[:steps]), layers, counters, dealt)
+
+    def _execute(self, command: int, **arguments: int) -> Counters:
+        """Run one command to its end and return its counters; raise KernelError if it ends with an error."""
+        # Zero means "not written": a block without the kernel's identity is not believed.
+        self._counters[:] = 0
+        self._counters.flush()
+        try:
+            self.kernel.start(command, counters=self._counters.device_address, **arguments)
+            self.kernel.wait(self.timeout_s)
+            self._counters.invalidate()
+            identity = int(self._counters[contract.COUNTERS["identity"][0]])
+            written = identity == IDENTITY
+            status = (
+                int(self._counters[contract.COUNTERS["status"][0]]) if written else self.kernel.read_status()
+            )
+            if status & 0xFF:
+                raise KernelError(command, status & 0xFFFFFFFF)
+            if not written:
+                raise RunError(
+                    f"What answers at the kernel's address is no Egret kernel of version "
+                    f"{contract.KERNEL_VERSION}: its identity is {identity:#x}, not "
+                    f"{IDENTITY:#x}."
+                )
+        except BaseException:
+            if command != contract.COMMAND_QUERY:
+                self._image = None
+            raise
+        return Counters.parse(np.asarray(self._counters))
+
+    def _loaded(self) -> ModelImage:
+        if self._image is None:
+            raise EgretError("No model is loaded; call load() first (after an error in a run, again).")
+        return self._image
+
+    def _check_tokens(self, tokens: npt.NDArray[Any]) -> None:
+        vocabulary = self._loaded().header.words
+        outside = np.flatnonzero((tokens < 0) | (tokens >= vocabulary))
+        if outside.size:
+            raise EgretError(
+                f"Token {int(tokens[outside[0]])} at position {int(outside[0])} is not in the "
+                f"vocabulary; tokens are 0 to {vocabulary - 1}."
+            )
+
+    def _logit_buffer(self, vocabulary: int) -> Any:
+        if "logits" not in self._buffers:
+            positions = Layout.of(self.build).positions(vocabulary)
+            per_line = contract.ALIGNMENT // 4
+            block = -(-positions // per_line) * per_line
+            self._allocate("logits", (self.chunk, self.build.engines, block), np.int32)
+        return self._buffers["logits"]
+
+    def _allocate(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Allocate the zeroed buffer `name` in DDR; raise RunError if there is no room."""
+        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        try:
+            buffer = pynq.allocate(shape, dtype=dtype, target=self.kernel.device)
+        except (RuntimeError, MemoryError, OSError) as error:
+            raise RunError(
+                f"The board has no {size} bytes of contiguous memory left for the {name} ({error})."
+            ) from error
+        self._buffers[name] = buffer
+        if buffer.device_address % contract.ALIGNMENT:
+            raise RunError(
+                f"The board placed the {name} at {buffer.device_address:#x}, which is no multiple of "
+                f"{contract.ALIGNMENT}."
+            )
+        # Also cleans the cache lines: none may be written back over what the kernel will put there.
+        buffer[...] = 0
+        buffer.flush()
+        return buffer
+
+    def _free(self, name: str) -> None:
+        if name in self._buffers:
+            self._buffers.pop(name).freebuffer()
+
+
+def build_of(words: npt.NDArray[np.uint64]) -> Build:
+    """Return the build that a counters block, uint64 [COUNTERS_BYTES / 8], describes.
+
+    What the block does not tell (burst length, reads in flight: packing does not depend on them) has the
+    default. Raises EgretError for values no kernel can have.
+    """
+    build, limits = (int(words[contract.COUNTERS[name][0]]) for name in ("build", "limits"))
+    return Build(
+        engines=build & 0xFF,
+        lanes=build >> 8 & 0xFF,
+        weight_bits=build >> 16 & 0xFF,
+        gap_bits=build >> 24 & 0xFF,
+        bus_bytes=build >> 32 & 0xFF,
+        accumulator_bits=build >> 40 & 0xFF,
+        neuron_depth=(limits & 0xFFFF) + 1,
+        accumulator_depth=(limits >> 16 & 0xFFFF) + 1,
+        logit_depth=(limits >> 32 & 0xFFFF) + 1,
+        pointer_depth=(limits >> 48) + 1,
+    )

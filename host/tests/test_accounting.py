@@ -1,0 +1,174 @@
+"""The account of a run says what its definitions say, and its theory meets the reference model's count."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from egret.accounting import Account, MatrixAccount, account
+from egret.errors import EgretError
+from egret.kernel import BOARDS, Board, Build
+from egret.layout import Layout
+from egret.measurement import Counters, Run
+from egret.packer import pack
+from egret.reference import ReferenceModel
+from egret.synthetic import random_checkpoint
+
+SEED = 30
+BUILD = Build(engines=2, lanes=5, bus_bytes=8)
+BOARD = BOARDS["pynq-z2"]  # 150 MHz, 2.1 GB/s: 14 bytes a cycle, where two ports could take 16
+
+
+def counters(**values: object) -> Counters:
+    zero = Counters.zero()
+    return Counters(**{name: values.get(name, getattr(zero, name)) for name in zero.__dataclass_fields__})  # type: ignore[arg-type]
+
+
+def example(board: Board = BOARD, **changes: object) -> Account:
+    """Four tokens of a network of 1 000 weights, of which 100 remain."""
+    values: dict[str, object] = {
+        "tokens": 4,
+        "matrices": (
+            MatrixAccount("layer0.input_weights", weights=200, nonzeros=20, activity=1.0),
+            MatrixAccount("layer0.recurrent_weights", weights=300, nonzeros=30, activity=0.1),
+            MatrixAccount("decoder_weights", weights=500, nonzeros=50, activity=0.1),
+        ),
+        "layer_activity": (0.1,),
+        "macs": 40,
+        "cycles": 100,
+        "update_cycles": 30,
+        "beats": (20, 16),
+        "wait_cycles": (5, 9),
+        "table_beats": 16,
+        "layout": Layout.of(BUILD),
+        "board": board,
+    }
+    return Account(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_theory_is_the_product_rule() -> None:
+    figures = example()
+    assert figures.dense_macs == 4 * 1000
+    assert figures.sparse_macs == pytest.approx(4 * (20 + 3 + 5))
+    assert figures.folded_macs == 4 * 20
+    assert figures.saved_on_paper == pytest.approx(1000 / 28)
+    assert figures.saved_by_done == 4000 / 40
+
+
+def test_ratios() -> None:
+    figures = example()
+    assert figures.macs_per_cycle == 0.4
+    assert figures.slots_filled == 40 / ((36 - 16) * 5)
+    assert figures.tokens_per_second == 150e6 * 4 / 100
+
+
+def test_the_roofline_is_the_busiest_port_where_the_memory_keeps_up() -> None:
+    figures = example(beats=(20, 10))  # 30 beats of 8 bytes at 14 bytes a cycle: 17.1
+    assert figures.roofline_cycles == 20
+    assert figures.utilisation == 0.2
+
+
+def test_the_roofline_is_the_memory_where_it_does_not() -> None:
+    figures = example(beats=(20, 20))
+    assert figures.roofline_cycles == pytest.approx(40 * 8 / 14)
+
+
+def test_the_dense_machine_streams_every_weight_at_the_best_of_ports_and_memory() -> None:
+    assert example().dense_machine_cycles == pytest.approx(4000 / 14)
+    assert example().saved_in_cycles == pytest.approx(4000 / 14 / 100)
+    one_engine = Layout.of(Build(engines=1, lanes=5, bus_bytes=8))
+    assert example(layout=one_engine, beats=(20,), wait_cycles=(0,)).dense_machine_cycles == 4000 / 8
+
+
+def test_nothing_to_do_saves_infinitely_much() -> None:
+    silent = (MatrixAccount("decoder_weights", weights=10, nonzeros=5, activity=0.0),)
+    assert example(matrices=silent).saved_on_paper == float("inf")
+    assert example(beats=(8, 8), macs=0).slots_filled == 0.0
+    assert example(macs=0).saved_by_done == float("inf")
+
+
+@pytest.mark.parametrize("seed", [SEED, SEED + 1])
+def test_where_every_neuron_fires_theory_is_the_reference_models_count(seed: int) -> None:
+    checkpoint = random_checkpoint(
+        [20, 13], embedding=32, vocabulary=31, sparsity=0.7, activity=1.0, seed=seed
+    )
+    image = pack(checkpoint, BUILD)
+    model = ReferenceModel(checkpoint)
+    model.run([0])  # the first step has no events to recur
+    trace = model.run(np.arange(10, dtype=np.int64))
+    run = Run(
+        tokens=trace.tokens,
+        argmax=trace.argmax,
+        logit=trace.logit,
+        cycles=np.zeros(10, dtype=np.uint32),
+        events=trace.event_counts().T.astype(np.uint16),
+        logits=None,
+        counters=counters(macs=int(trace.macs.sum()), cycles=1000, beats=(300, 200, 0, 0, 0, 0, 0, 0)),
+    )
+    figures = account(image, run, BOARD)
+    assert figures.layer_activity == (1.0, 1.0)
+    assert figures.dense_macs == 10 * checkpoint.dense_macs_per_token()
+    assert {matrix.name: matrix.nonzeros for matrix in figures.matrices} == checkpoint.nonzeros()
+    assert {matrix.name: matrix.weights for matrix in figures.matrices} == {
+        name: matrix.size for name, matrix in checkpoint.matrices().items()
+    }
+    assert figures.sparse_macs - figures.folded_macs == pytest.approx(trace.macs.sum())
+    assert figures.folded_macs == 10 * checkpoint.nonzeros()["layer0.input_weights"]
+    assert figures.beats == (300, 200)
+    # 3 planes of ceil(20 / 10) * 5 int16, in beats of 8 bytes, on each of 2 engines
+    assert figures.table_beats == 10 * 2 * 3 * 3
+
+
+def test_matrices_take_the_activity_of_the_neurons_that_feed_them() -> None:
+    checkpoint = random_checkpoint([20, 10, 5], embedding=32, vocabulary=31, sparsity=0.5, seed=SEED)
+    run = Run(
+        tokens=np.zeros(2, dtype=np.uint32),
+        argmax=np.zeros(2, dtype=np.uint32),
+        logit=np.zeros(2, dtype=np.int32),
+        cycles=np.zeros(2, dtype=np.uint32),
+        events=np.array([[4, 3, 0], [6, 5, 1]], dtype=np.uint16),
+        logits=None,
+        counters=counters(cycles=10),
+    )
+    figures = account(pack(checkpoint, BUILD), run, BOARD)
+    assert {matrix.name: matrix.activity for matrix in figures.matrices} == pytest.approx(
+        {
+            "layer0.input_weights": 1.0,
+            "layer0.recurrent_weights": 0.25,
+            "layer1.input_weights": 0.25,
+            "layer1.recurrent_weights": 0.4,
+            "layer2.input_weights": 0.4,
+            "layer2.recurrent_weights": 0.1,
+            "decoder_weights": 0.1,
+        }
+    )
+    two_layers = random_checkpoint([20, 10], embedding=32, vocabulary=31, seed=SEED)
+    with pytest.raises(EgretError, match="3 layers"):
+        account(pack(two_layers, BUILD), run, BOARD)
+
+
+def test_the_table_is_aligned_and_holds_the_figures() -> None:
+    text = example().table()
+    for block in text.split("\n\n"):
+        assert len({len(line) for line in block.split("\n")}) == 1, block
+    lines = {line.split("  ")[0]: line.split() for line in text.splitlines()}
+    assert lines["theoretical dense MACs"][-2:] == ["1,000", "4,000"]
+    assert lines["MACs done"][-2:] == ["10", "40"]
+    assert lines["cycles"][-2:] == ["25", "100"]
+    assert lines["utilisation (roofline / cycles)"][-1] == "20.6%"
+    assert lines["tokens per second at 150 MHz"][-1] == "6,000,000"
+
+
+def test_the_figures_are_json() -> None:
+    figures = example()
+    read = json.loads(json.dumps(figures.as_dict()))
+    assert read["utilisation"] == figures.utilisation
+    assert read["matrices"][1] == {
+        "name": "layer0.recurrent_weights",
+        "weights": 300,
+        "nonzeros": 30,
+        "activity": 0.1,
+        "sparse_macs": 3.0,
+    }

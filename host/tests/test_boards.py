@@ -1,0 +1,52 @@
+"""Boards by name, real or virtual."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from egret.boards import board_names, board_profile, open_board
+from egret.errors import EgretError
+from egret.kernel import BOARDS, Build
+
+
+def test_every_board_can_be_virtual_too() -> None:
+    assert set(board_names()) == {*BOARDS, *(f"virtual:{name}" for name in BOARDS)}
+    for name in BOARDS:
+        assert board_profile(name) == board_profile(f"virtual:{name}") == BOARDS[name]
+
+
+@pytest.mark.parametrize("name", ["pynq-z3", "virtual:", "virtual:virtual:pynq-z2", ""])
+def test_an_unknown_board_is_refused_with_the_known_ones(name: str) -> None:
+    with pytest.raises(EgretError, match="virtual:pynq-z2"):
+        board_profile(name)
+
+
+def test_a_profile_takes_another_memory_and_build() -> None:
+    build = Build(engines=1, lanes=3)
+    board = board_profile("virtual:pynq-z2", build=build, latency_cycles=99, bandwidth_bytes_per_second=10**9)
+    assert board.build == build
+    assert board.memory.latency_cycles == 99
+    assert board.memory.bandwidth_bytes_per_second == 10**9
+    assert board.memory.burst_beats == BOARDS["pynq-z2"].memory.burst_beats
+    assert board.clock_mhz == BOARDS["pynq-z2"].clock_mhz
+
+
+def test_bytes_per_cycle_follow_from_bandwidth_and_clock() -> None:
+    assert board_profile("pynq-z2").bytes_per_cycle == pytest.approx(14.0)
+    assert board_profile("ultra96-v2").bytes_per_cycle == pytest.approx(17.2)
+
+
+def test_this_machine_is_not_mistaken_for_a_board() -> None:
+    pytest.importorskip("pynq")
+    if Path("/sys/class/fpga_manager/fpga0").exists():
+        pytest.skip("this machine is a board")
+    with pytest.raises(EgretError, match="virtual:pynq-z2"), open_board("pynq-z2"):
+        pass
+
+
+def test_a_real_board_has_the_memory_it_has() -> None:
+    pytest.importorskip("pynq")
+    with pytest.raises(EgretError, match="real board"), open_board("pynq-z2", latency_cycles=1):
+        pass

@@ -1,0 +1,256 @@
+"""The command line: what it prints, and how it ends when something is wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from modelled_board import ModelledBoard
+
+from egret import kernel as contract
+from egret import run_command
+from egret.checkpoint import Checkpoint
+from egret.cli import main
+from egret.driver import EgretKernel
+from egret.errors import RunError
+from egret.image import ModelImage
+from egret.kernel import BOARDS, Board
+from egret.packer import pack
+from egret.reference import ReferenceModel
+from egret.session import Session
+from egret.synthetic import random_checkpoint
+from egret.text import Vocabulary
+from egret.watching import ReferenceCheck
+
+SEED = 40
+BOARD = BOARDS["pynq-z2"]
+WORDS = ["<eos>", "<unk>", "N", "the", "company", "says", "it", "shares", *(f"w{i}" for i in range(23))]
+
+
+def checkpoint_with(seed: int) -> Checkpoint:
+    drawn = random_checkpoint(
+        [24, 17], embedding=32, vocabulary=len(WORDS), sparsity=0.6, activity=0.3, seed=seed
+    )
+    return replace(drawn, vocabulary=WORDS)
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    return checkpoint_with(SEED)
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "small.npz"
+    checkpoint.save(path)
+    return path
+
+
+@pytest.fixture
+def board(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> ModelledBoard:
+    """Have the command line find a modelled board behind the name it is given."""
+    modelled = ModelledBoard(BOARD.build, checkpoint)
+
+    @contextmanager
+    def open_session(arguments: Any) -> Iterator[tuple[Session, Board]]:
+        with Session(EgretKernel(modelled.driver_description()), chunk=arguments.chunk or 16) as session:
+            yield session, BOARD
+
+    monkeypatch.setattr(run_command, "open_session", open_session)
+    return modelled
+
+
+def fails(capsys: pytest.CaptureFixture[str], status: int, *arguments: str) -> str:
+    """Run a command line that must end with `status` and one line to standard error; return the line."""
+    assert main(arguments) == status
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("egret: ") and captured.err.count("\n") == 1
+    return captured.err
+
+
+def test_a_prompt_goes_on_as_the_reference_model_says(
+    board: ModelledBoard, model: Path, checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(model), "--prompt", "The company says", "--generate", "30", "--check"]) == 0
+    out = capsys.readouterr().out
+    reference = ReferenceModel(checkpoint)
+    vocabulary = Vocabulary(WORDS)
+    first = reference.run(vocabulary.encode_prompt("the company says")).argmax[-1]
+    words = vocabulary.decode([first, *reference.generate(int(first), 29).argmax]).split()
+    assert "prompt:     the company says\n" in out
+    generated = out.split("generated:")[1].split("checked:")[0].split()
+    assert generated == words
+    assert "all 33 tokens equal the reference model's" in out
+    assert "utilisation (roofline / cycles)" in out
+    assert board.allocated == 0
+
+
+def test_a_texts_perplexity_is_that_of_the_reference_models_logits(
+    board: ModelledBoard,
+    model: Path,
+    checkpoint: Checkpoint,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = tmp_path / "text"
+    text.write_text("the company says\nit says N shares, Xyzzy!\n", encoding="utf-8")
+    assert main(["run", str(model), "--text", str(text), "--logits", "--check", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    expected_words = "the company says <eos> it says N shares <unk> <eos>".split()
+    assert result["given"] == expected_words
+    assert result["generated"] == []
+    tokens = np.array([WORDS.index(word) for word in expected_words])
+    trace = ReferenceModel(checkpoint).run(tokens, logits=True)
+    assert trace.logits is not None
+    scores = trace.logits[:-1] / 2048.0
+    log_likelihood = scores[np.arange(9), tokens[1:]] - np.log(np.exp(scores).sum(axis=1))
+    assert result["text"]["perplexity"] == pytest.approx(np.exp(-log_likelihood.mean()))
+    assert result["text"]["right"] == np.count_nonzero(trace.argmax[:-1] == tokens[1:])
+    assert result["text"]["predicted"] == 9
+    assert result["account"]["macs"] == trace.macs.sum()
+    assert result["events_per_token"] == trace.event_counts().T.tolist()
+
+
+def test_a_text_can_be_cut_and_gone_on_with(
+    board: ModelledBoard, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "text"
+    text.write_text("the company says\n" * 20, encoding="utf-8")
+    arguments = ["run", str(model), "--text", str(text), "--tokens", "21", "--generate", "3", "--json"]
+    assert main(arguments) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (len(result["given"]), len(result["generated"])) == (21, 3)
+    assert result["account"]["tokens"] == 23  # the last word generated is not fed back
+    assert result["text"]["predicted"] == 20
+    assert result["text"]["perplexity"] is None  # no logits were asked for
+
+
+def test_a_packed_image_runs_as_its_checkpoint_does(
+    board: ModelledBoard, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "small.egret"
+    assert main(["pack", str(model), "-o", str(image), "--board", "pynq-z2"]) == 0
+    capsys.readouterr()
+    outputs = []
+    for path in (model, image):
+        assert main(["run", str(path), "--prompt", "it says"]) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
+    assert "reference model" in fails(capsys, 2, "run", str(image), "--check")
+
+
+def test_a_kernel_that_computes_something_else_is_found_out(
+    board: ModelledBoard, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board.model = ReferenceModel(checkpoint_with(SEED + 1))
+    assert "differs from the reference model" in fails(capsys, 1, "run", str(model), "--check")
+
+
+@pytest.mark.parametrize("field", ["argmax", "logit", "events", "logits", "tokens", "macs"])
+@pytest.mark.parametrize("step", [1, 5], ids=["given", "generated"])
+def test_the_check_sees_a_single_wrong_number(checkpoint: Checkpoint, field: str, step: int) -> None:
+    given = np.array([0, 3, 4], dtype=np.uint32)
+    with Session(EgretKernel(ModelledBoard(BOARD.build, checkpoint).driver_description())) as session:
+        session.load(pack(checkpoint, session.build))
+        parts = list(run_command._steps(session, given, 5, True))
+    right = ReferenceCheck(checkpoint, given)
+    for part in parts:
+        right.take(part)
+    assert right.steps == 7
+
+    index, row = (0, step) if step < given.size else (1, step - given.size)
+    if field == "macs":
+        counters = parts[index].counters
+        parts[index] = replace(parts[index], counters=replace(counters, macs=counters.macs + 1))
+    else:
+        array = getattr(parts[index], field).copy()
+        array[row : row + 1] += 1
+        parts[index] = replace(parts[index], **{field: array})
+    wrong = ReferenceCheck(checkpoint, given)
+    with pytest.raises(RunError, match="MACs" if field == "macs" else f"at step {step}"):
+        for part in parts:
+            wrong.take(part)
+
+
+def test_an_error_of_the_kernel_ends_with_1(
+    board: ModelledBoard, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    board.fail_with = contract.ERROR_READ_ERROR
+    assert "READ_ERROR" in fails(capsys, 1, "run", str(model))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "missing.npz"], "missing.npz"),
+        (["run", "MODEL", "--text", "missing.txt"], "missing.txt"),
+        (["run", "MODEL", "--text", "EMPTY"], "no words"),
+        (["run", "EMPTY"], "neither"),
+        (["pack", "MODEL", "-o", "OUT", "--board", "kite"], "pynq-z2"),
+        (["pack", "MODEL", "-o", "missing/out"], "missing"),
+        (["inspect", "EMPTY"], "neither"),
+    ],
+)
+def test_wrong_input_ends_with_2_and_a_sentence(
+    board: ModelledBoard,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "EMPTY").write_text("\n \n", encoding="utf-8")
+    given = [str(model) if argument == "MODEL" else argument for argument in arguments]
+    assert said in fails(capsys, 2, *given)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["run"],
+        ["run", "MODEL", "--text", "a", "--prompt", "b"],
+        ["run", "MODEL", "--generate", "-1"],
+        ["run", "MODEL", "--chunk", "0"],
+        ["run", "MODEL", "--tokens", "many"],
+    ],
+)
+def test_wrong_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert "usage: egret" in capsys.readouterr().err
+
+
+def test_help_ends_with_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--help"]) == 0
+    assert "--prompt" in capsys.readouterr().out
+
+
+def test_boards_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["boards"]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in BOARDS)
+
+
+def test_files_can_be_looked_into(
+    model: Path, checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "small.egret"
+    assert main(["pack", str(model), "-o", str(image)]) == 0
+    described = capsys.readouterr().out
+    assert main(["inspect", str(image)]) == 0
+    assert capsys.readouterr().out == described
+    assert f"{ModelImage.load(image).data.size:,} bytes" in described
+    assert main(["inspect", str(model)]) == 0
+    out = capsys.readouterr().out
+    assert "layers 24-17" in out and "31 words" in out
+    assert all(f"{count:,} non-zero" in out for count in checkpoint.nonzeros().values())

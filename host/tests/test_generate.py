@@ -1,0 +1,195 @@
+"""What hls/scripts/generate.py makes agrees with hls/kernel.json and with the numbers in NumPy."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from egret import kernel
+from egret.arithmetic import SIGMOID, TANH
+from egret.errors import EgretError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+GENERATE = REPOSITORY / "hls" / "scripts" / "generate.py"
+DESCRIPTION: dict[str, Any] = json.loads((REPOSITORY / "hls" / "kernel.json").read_text(encoding="utf-8"))
+PACKAGE = (REPOSITORY / "hls" / "rtl" / "egret_pkg.sv").read_text(encoding="utf-8")
+
+
+def run_generate(*arguments: str, script: Path = GENERATE) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(script), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def package_constant(name: str) -> int:
+    found = re.search(rf"localparam [^=]*\b{name} = (?:\d+'([hd]))?([0-9a-f]+);", PACKAGE)
+    assert found, name
+    return int(found[2], 16 if found[1] == "h" else 10)
+
+
+def test_the_committed_files_are_what_would_be_generated() -> None:
+    result = run_generate("--check")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"token_count", "offset": "0x20"', '"token_count", "offset": "0x6c"'),
+        ('"LANES": {"default": 5', '"LANES": {"default": 4'),
+        ('"clock_mhz": 150', '"clock_mhz": 105'),
+    ],
+)
+def test_the_check_sees_a_change_of_the_description(tmp_path: Path, old: str, new: str) -> None:
+    shutil.copytree(REPOSITORY / "hls", tmp_path / "hls")
+    for name in ("host/egret/kernel.py", "host/egret/virtual_board"):
+        source, target = REPOSITORY / name, tmp_path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
+    script = tmp_path / "hls" / "scripts" / "generate.py"
+    assert run_generate("--check", script=script).returncode == 0
+    description = tmp_path / "hls" / "kernel.json"
+    text = description.read_text(encoding="utf-8")
+    assert old in text
+    description.write_text(text.replace(old, new), encoding="utf-8")
+    result = run_generate("--check", script=script)
+    assert result.returncode == 1
+    assert "run hls/scripts/generate.py" in result.stderr
+    assert run_generate(script=script).returncode == 0
+    assert run_generate("--check", script=script).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"flags", "offset": "0x18"', '"flags", "offset": "0x10"', "distinct"),
+        ('"BAD_IMAGE", "code": 4', '"BAD_IMAGE", "code": 5', "two errors share a code"),
+        ('"macs", "word": 5', '"macs", "word": 6', "overlaps"),
+        ('"clock_mhz": 150', '"clock_mhz": 149', "cannot be divided"),
+    ],
+)
+def test_a_description_that_contradicts_itself_is_refused(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    shutil.copytree(REPOSITORY / "hls", tmp_path / "hls")
+    description = tmp_path / "hls" / "kernel.json"
+    text = description.read_text(encoding="utf-8")
+    assert old in text
+    description.write_text(text.replace(old, new), encoding="utf-8")
+    result = run_generate(script=tmp_path / "hls" / "scripts" / "generate.py")
+    assert result.returncode != 0
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(("module", "table", "bits"), [("sigmoid", SIGMOID, 10), ("tanh", TANH, 11)])
+def test_the_gate_tables_are_those_of_the_arithmetic(module: str, table: np.ndarray, bits: int) -> None:
+    text = (REPOSITORY / "hls" / "rtl" / "gate_tables.sv").read_text(encoding="utf-8")
+    body = text[text.index(f"module {module}_table") :]
+    body = body[: body.index("};")]
+    chunks = re.findall(r"(\d+)'h([0-9a-f]+)", body)
+    assert all(int(width) == 4 * len(digits) for width, digits in chunks)
+    word = int("".join(digits for _, digits in chunks), 16)
+    values = [(word >> bits * index) & ((1 << bits) - 1) for index in range(4096)]
+    # The address is the index's two's complement: 0..2047 come first, then -2048..-1.
+    expected = np.concatenate([table[2048:], table[:2048]]) & ((1 << bits) - 1)
+    assert np.array_equal(values, expected)
+
+
+def test_registers_agree_in_python_and_systemverilog() -> None:
+    assert list(kernel.REGISTERS) == [register["name"] for register in DESCRIPTION["registers"]]
+    for name, (offset, bits, _) in kernel.REGISTERS.items():
+        if bits == 64:
+            assert package_constant(f"REG_{name.upper()}_1") == offset
+            assert package_constant(f"REG_{name.upper()}_2") == offset + 4
+        else:
+            assert package_constant(f"REG_{name.upper()}") == offset
+
+
+def test_codes_and_counters_agree_in_python_and_systemverilog() -> None:
+    for code, (name, _) in kernel.ERRORS.items():
+        assert package_constant(f"ERROR_{name}") == code == getattr(kernel, f"ERROR_{name}")
+    for name, (word, _) in kernel.COUNTERS.items():
+        assert package_constant(f"COUNTER_{name.upper()}") == word
+    for name, value in DESCRIPTION["commands"].items():
+        assert package_constant(f"COMMAND_{name}") == value == getattr(kernel, f"COMMAND_{name}")
+    for name, mask in DESCRIPTION["flags"].items():
+        assert 1 << package_constant(f"FLAG_{name}") == mask == getattr(kernel, f"FLAG_{name}")
+    assert package_constant("IMAGE_MAGIC") == kernel.MAGIC == int.from_bytes(b"EGRT", "little")
+    assert package_constant("KERNEL_VERSION") == kernel.KERNEL_VERSION
+
+
+def test_a_build_has_the_described_defaults_and_limits() -> None:
+    build = kernel.Build()
+    for name, entry in DESCRIPTION["build_parameters"].items():
+        assert getattr(build, name.lower()) == entry["default"] == package_constant(f"DEFAULT_{name}")
+        for value in (entry["minimum"] - 1, entry["maximum"] + 1):
+            with pytest.raises(EgretError, match=name.lower()):
+                kernel.Build(**{name.lower(): value})
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"lanes": 6},
+        {"lanes": 11, "bus_bytes": 16},
+        {"bus_bytes": 12},
+        {"bus_bytes": 16, "max_burst_beats": 257},
+    ],
+)
+def test_a_build_that_cannot_be_is_refused(parameters: dict[str, int]) -> None:
+    with pytest.raises(EgretError):
+        kernel.Build(**parameters)
+
+
+def test_the_boards_are_those_described() -> None:
+    assert list(kernel.BOARDS) == list(DESCRIPTION["boards"])
+    for name, described in DESCRIPTION["boards"].items():
+        board = kernel.BOARDS[name]
+        assert (board.name, board.part, board.clock_mhz) == (name, described["part"], described["clock_mhz"])
+        assert all(getattr(board.build, key.lower()) == value for key, value in described["build"].items())
+        assert all(getattr(board.memory, key) == value for key, value in described["memory"].items())
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
+def test_the_cpp_header_compiles_and_says_the_same(tmp_path: Path) -> None:
+    checks = [f"static_assert(egret::ERROR_{name} == {code});" for code, (name, _) in kernel.ERRORS.items()]
+    checks += [f"static_assert(egret::IMAGE_MAGIC == {kernel.MAGIC}u);"]
+    checks += [
+        f"static_assert(egret::COUNTER_{name.upper()} == {word});"
+        for name, (word, _) in kernel.COUNTERS.items()
+    ]
+    source = tmp_path / "check.cpp"
+    source.write_text('#include "egret_kernel_config.hpp"\n' + "\n".join(checks) + "\n", encoding="utf-8")
+    command = ["g++", "-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
+    command += [f"-I{REPOSITORY / 'hls' / 'src'}", str(source)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("engines", [1, 3, 8])
+def test_the_top_module_has_a_full_port_for_each_engine(tmp_path: Path, engines: int) -> None:
+    assert run_generate("--top", str(engines), "--output", str(tmp_path)).returncode == 0
+    text = (tmp_path / "egret_kernel.sv").read_text(encoding="utf-8")
+    address = "ID ADDR LEN SIZE BURST LOCK CACHE PROT QOS REGION VALID READY".split()
+    expected = {channel + signal for channel in ("AR", "AW") for signal in address}
+    expected |= set("RID RDATA RRESP RLAST RVALID RREADY WDATA WSTRB WLAST WVALID WREADY".split())
+    expected |= set("BID BRESP BVALID BREADY".split())
+    for engine in range(engines):
+        declared = re.findall(rf"(?:input |output) logic (?:\[.*\] )?m_axi_gmem{engine}_(\w+)", text)
+        assert sorted(declared) == sorted(expected)
+    assert f"m_axi_gmem{engines}_" not in text
+
+
+@pytest.mark.parametrize("engines", ["0", "9"])
+def test_a_top_module_without_an_engine_count_of_the_kernel_is_refused(tmp_path: Path, engines: str) -> None:
+    result = run_generate("--top", engines, "--output", str(tmp_path))
+    assert result.returncode != 0
+    assert "1 to 8 engines" in result.stderr

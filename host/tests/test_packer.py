@@ -1,0 +1,459 @@
+"""Packing: a plain reading of the image, straight from the contract, finds the checkpoint in it again."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from egret.checkpoint import Checkpoint
+from egret.errors import EgretError
+from egret.folding import fold_table
+from egret.image import ModelImage
+from egret.kernel import BOARDS, Build
+from egret.packer import column_beats, pack, unpack
+from egret.synthetic import extreme_checkpoint, random_checkpoint
+
+Dense = dict[tuple[int, int, int], int]
+"""Weight by (gate, row, column), zeros left out."""
+
+
+@dataclass
+class PlainImage:
+    """docs/formats.md, sections 3 and 4, read with struct and Python integers."""
+
+    data: bytes
+
+    def __post_init__(self) -> None:
+        self.words = struct.unpack("<128I", self.data[:512])
+        w = self.words
+        self.engines, self.lanes = w[4] & 255, w[4] >> 8 & 255
+        self.weight_bits, self.gap_bits = w[4] >> 16 & 255, w[4] >> 24
+        self.bus_bytes = w[5] & 255
+        self.neurons = list(w[8 : 8 + w[6]])
+        self.vocabulary = w[7]
+        self.slots = self.engines * self.lanes
+
+    def groups(self, rows: int) -> int:
+        return (rows + self.slots - 1) // self.slots
+
+    def engine_word(self, engine: int, index: int) -> int:
+        return self.words[32 + 8 * engine + index]
+
+    def matrices(self) -> list[tuple[str, int, int, int]]:
+        """Name, gates, rows and columns in the order of the pointers."""
+        result = []
+        for layer, count in enumerate(self.neurons):
+            if layer > 0:
+                result.append((f"layer{layer}.input_weights", 3, count, self.neurons[layer - 1]))
+            result.append((f"layer{layer}.recurrent_weights", 3, count, count))
+        return [*result, ("decoder_weights", 1, self.vocabulary, self.neurons[-1])]
+
+    def entry(self, engine: int, beat: int, lane: int) -> tuple[int, int]:
+        start = self.engine_word(engine, 5) + beat * self.bus_bytes
+        value = int.from_bytes(self.data[start : start + self.bus_bytes], "little")
+        value >>= lane * (self.weight_bits + self.gap_bits)
+        weight = value & ((1 << self.weight_bits) - 1)
+        if weight >> (self.weight_bits - 1):
+            weight -= 1 << self.weight_bits
+        return weight, value >> self.weight_bits & ((1 << self.gap_bits) - 1)
+
+    def pointer(self, engine: int, index: int) -> int:
+        start = self.engine_word(engine, 0) + index * self.bus_bytes
+        return int(struct.unpack_from("<I", self.data, start)[0])
+
+    def matrix(self, position: int) -> Dense:
+        """Walk every engine, column, lane and beat as the kernel's lanes do."""
+        gates, rows = self.matrices()[position][1:3]
+        base = sum(columns + 1 for _, _, _, columns in self.matrices()[:position])
+        groups = self.groups(rows)
+        found: Dense = {}
+        for engine in range(self.engines):
+            for column in range(self.matrices()[position][3]):
+                first, end = (self.pointer(engine, base + column + step) for step in (0, 1))
+                for lane in range(self.lanes):
+                    row = -1
+                    for beat in range(first, end):
+                        weight, gap = self.entry(engine, beat, lane)
+                        row += 1 + gap
+                        if weight != 0:
+                            gate, group = divmod(row, groups)
+                            neuron = (group * self.lanes + lane) * self.engines + engine
+                            assert (gate, neuron, column) not in found
+                            found[gate, neuron, column] = weight
+        return found
+
+
+def dense(weights: np.ndarray) -> Dense:
+    """Non-zero weights of [gates, rows, columns]."""
+    return {tuple(map(int, at)): int(weights[tuple(at)]) for at in np.argwhere(weights)}
+
+
+def expected_matrices(checkpoint: Checkpoint) -> list[Dense]:
+    """In the order of the image, gates in the order of the accumulators gx, z, r, gr."""
+    result = []
+    for index, layer in enumerate(checkpoint.layers):
+        if index > 0:
+            z, r, g = layer.input_weights
+            result.append(dense(np.stack([g, z, r])))
+        result.append(dense(layer.recurrent_weights))
+    return [*result, dense(checkpoint.decoder_weights[np.newaxis])]
+
+
+@st.composite
+def builds(draw: st.DrawFn) -> Build:
+    weight_bits, gap_bits = draw(st.integers(2, 8)), draw(st.integers(1, 8))
+    bus_bytes = draw(st.sampled_from([8, 16]))
+    most = min(32, 8 * bus_bytes // (weight_bits + gap_bits))
+    lanes = draw(st.one_of(st.just(most), st.integers(1, most)))
+    return Build(
+        engines=draw(st.integers(1, 8)),
+        lanes=lanes,
+        bus_bytes=bus_bytes,
+        weight_bits=weight_bits,
+        gap_bits=gap_bits,
+    )
+
+
+@st.composite
+def packable(draw: st.DrawFn) -> tuple[Checkpoint, Build]:
+    build = draw(builds())
+    checkpoint = extreme_checkpoint(
+        layers=draw(st.lists(st.integers(1, 30), min_size=1, max_size=4)),
+        embedding=draw(st.integers(1, 3)),
+        vocabulary=draw(st.integers(1, 60)),
+        sparsity=draw(st.sampled_from([0.0, 0.3, 0.85, 0.97, 1.0])),
+        weight_bits=build.weight_bits,
+        seed=draw(st.integers(0, 2**32 - 1)),
+    )
+    return checkpoint, build
+
+
+@settings(deadline=None, max_examples=100)
+@given(packable())
+def test_unpacking_gives_back_what_was_packed(case: tuple[Checkpoint, Build]) -> None:
+    checkpoint, build = case
+    image = pack(checkpoint, build)
+    unpacked = unpack(image)
+    assert unpacked.vocabulary == checkpoint.vocabulary
+    assert unpacked.description["name"] == checkpoint.name
+    assert unpacked.description["metadata"] == checkpoint.metadata
+    assert unpacked.description["dense_macs_per_token"] == checkpoint.dense_macs_per_token()
+    assert unpacked.description["nonzeros"] == checkpoint.nonzeros()
+    assert_equal(unpacked.table, fold_table(checkpoint))
+    assert_equal(unpacked.decoder_weights, checkpoint.decoder_weights)
+    assert_equal(unpacked.decoder_fraction_bits, checkpoint.decoder_fraction_bits)
+    assert_equal(unpacked.decoder_bias, checkpoint.decoder_bias)
+    for index, (layer, original) in enumerate(zip(unpacked.layers, checkpoint.layers, strict=True)):
+        bias = original.bias.copy()
+        gx_bits = original.input_fraction_bits[2]
+        if index == 0:
+            assert layer.input_weights is None
+            bias[:3], gx_bits = 0, np.full_like(gx_bits, 3)
+        else:
+            assert_equal(layer.input_weights, original.input_weights)
+        assert_equal(layer.recurrent_weights, original.recurrent_weights)
+        assert_equal(layer.bias, bias)
+        assert_equal(layer.threshold, original.threshold)
+        z, r, gr = original.recurrent_fraction_bits
+        assert_equal(layer.fraction_bits, np.stack([z, r, gx_bits, gr]))
+
+
+def assert_equal(found: np.ndarray | None, expected: np.ndarray) -> None:
+    assert found is not None
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    assert np.array_equal(found, expected)
+
+
+@settings(deadline=None, max_examples=40)
+@given(packable())
+def test_a_plain_reading_finds_every_weight_and_parameter(
+    case: tuple[Checkpoint, Build],
+) -> None:
+    checkpoint, build = case
+    image = pack(checkpoint, build)
+    data = image.data.tobytes()
+    plain = PlainImage(data)
+    assert plain.words[0] == 0x54524745 and plain.words[1] == 1 and plain.words[2] == len(data)
+    assert plain.words[3] == zlib.crc32(data[:12] + bytes(4) + data[16:])
+    assert (plain.engines, plain.lanes, plain.bus_bytes) == (build.engines, build.lanes, build.bus_bytes)
+    assert (plain.weight_bits, plain.gap_bits) == (build.weight_bits, build.gap_bits)
+    assert plain.words[5] >> 8 == build.accumulator_bits
+    assert plain.neurons == [layer.neurons for layer in checkpoint.layers]
+    text, size = plain.words[16:18]
+    assert data[text : text + size].decode() == "\n".join(checkpoint.vocabulary)
+    text, size = plain.words[18:20]
+    assert json.loads(data[text : text + size])["name"] == checkpoint.name
+
+    for position, expected in enumerate(expected_matrices(checkpoint)):
+        assert plain.matrix(position) == expected
+    assert_parameters(plain, checkpoint)
+
+
+def assert_parameters(plain: PlainImage, checkpoint: Checkpoint) -> None:
+    """Neuron records, decoder records and the table, position by position, padding with them."""
+    table = fold_table(checkpoint)
+    for engine in range(plain.engines):
+        start = plain.engine_word(engine, 2)
+        for index, layer in enumerate(checkpoint.layers):
+            for i in range(plain.groups(layer.neurons) * plain.lanes):
+                record = struct.unpack_from("<4hHHI", plain.data, start)
+                start += 16
+                j = i * plain.engines + engine
+                if j >= layer.neurons:
+                    assert record == (0, 0, 0, 0, 32767, 0, 0)
+                    continue
+                s_z, s_r, s_gr = (int(f) - 3 for f in layer.recurrent_fraction_bits[:, j])
+                s_gx = int(layer.input_fraction_bits[2, j]) - 3
+                b_z, b_r, b_gx, b_gr = (int(bias) for bias in layer.bias[:, j])
+                if index == 0:
+                    b_z = b_r = b_gx = s_gx = 0
+                shifts = s_z | s_r << 4 | s_gx << 8 | s_gr << 12
+                assert record == (b_z, b_r, b_gx, b_gr, int(layer.threshold[j]), shifts, 0)
+        positions = plain.groups(plain.vocabulary) * plain.lanes
+        for i in range(positions):
+            start = plain.engine_word(engine, 3) + i * plain.bus_bytes
+            bias, shift = struct.unpack_from("<hH", plain.data, start)
+            assert not any(plain.data[start + 4 : start + plain.bus_bytes])
+            j = i * plain.engines + engine
+            real = j < plain.vocabulary
+            assert bias == (int(checkpoint.decoder_bias[j]) if real else 0)
+            assert shift == (int(checkpoint.decoder_fraction_bits[j]) - 3 if real else 0)
+        positions = plain.groups(plain.neurons[0]) * plain.lanes
+        plane = -(-2 * positions // plain.bus_bytes) * plain.bus_bytes
+        for token in range(plain.vocabulary):
+            for gate in range(3):
+                start = plain.engine_word(engine, 4) + (3 * token + gate) * plane
+                values = struct.unpack_from(f"<{plane // 2}h", plain.data, start)
+                for i, value in enumerate(values):
+                    j = i * plain.engines + engine
+                    real = i < positions and j < plain.neurons[0]
+                    assert value == (int(table[token, gate, j]) if real else 0)
+
+
+def test_a_column_is_packed_as_the_contract_says_bit_for_bit() -> None:
+    """One engine of two lanes, 4-bit weights, 2-bit gaps; one layer of 12 neurons: 18 rows in each lane."""
+    checkpoint = random_checkpoint([12], 1, 2, 1.0, weight_bits=4, seed=1)
+    weights = checkpoint.layers[0].recurrent_weights
+    weights[0, 0, 3] = 5  # lane 0, row 0
+    weights[1, 4, 3] = -8  # lane 0, row 6 + 2: 7 rows between, an escape over 4 and a gap of 3
+    weights[2, 11, 3] = -1  # lane 1, row 12 + 5 = 17: four escapes over 4 and a gap of 1
+    build = Build(engines=1, lanes=2, weight_bits=4, gap_bits=2)
+    image = pack(checkpoint, build)
+    lane0 = [(5, 0), (0, 3), (8, 3), (0, 0), (0, 0)]
+    lane1 = [(0, 3), (0, 3), (0, 3), (0, 3), (15, 1)]
+    beats = [
+        (a | gap_a << 4 | (b | gap_b << 4) << 6).to_bytes(8, "little")
+        for (a, gap_a), (b, gap_b) in zip(lane0, lane1, strict=True)
+    ]
+    assert image.columns(0).tobytes() == b"".join(beats)
+    assert image.pointers(0).tolist() == [0, 0, 0, 0] + [5] * 9 + [5] * 13
+
+
+def test_images_are_the_same_each_time_and_sections_lie_apart_on_64_bytes() -> None:
+    checkpoint = random_checkpoint([21, 13], 3, 17, 0.5, seed=2)
+    first, second = pack(checkpoint, Build()), pack(checkpoint, Build())
+    assert first.data.tobytes() == second.data.tobytes()
+    sections = first.header.all_sections()
+    assert all(section.offset % 64 == 0 for section in sections)
+    ends = [section.end for section in sections]
+    assert all(section.offset >= end for section, end in zip(sections[1:], ends[:-1], strict=True))
+    assert first.data.size % 64 == 0
+
+
+def test_statistics_add_up() -> None:
+    checkpoint = random_checkpoint([40, 23], 3, 31, 0.9, seed=3)
+    image = pack(checkpoint, Build(engines=3, lanes=4, gap_bits=2))
+    statistics = image.statistics()
+    assert sum(statistics.section_bytes.values()) == statistics.total_bytes == image.data.size
+    plain = PlainImage(image.data.tobytes())
+    for position, matrix in enumerate(statistics.matrices):
+        assert matrix.name == plain.matrices()[position][0]
+        assert matrix.nonzeros == len(plain.matrix(position)) == checkpoint.nonzeros()[matrix.name]
+        assert matrix.slots == 4 * matrix.beats == matrix.nonzeros + matrix.escapes + matrix.padding
+        assert matrix.bus_bits == 64 * matrix.beats
+        assert matrix.bits_per_nonzero == matrix.bus_bits / matrix.nonzeros
+        beats = column_beats(image)[matrix.name]
+        assert beats.shape == (3, plain.matrices()[position][3])
+        assert (int(beats.sum()), int(beats.sum(axis=1).max())) == (
+            matrix.beats,
+            matrix.beats_of_busiest_engine,
+        )
+    total = statistics.all_matrices
+    assert total.slots == total.nonzeros + total.escapes + total.padding
+    assert total.beats == sum(len(image.columns(engine)) for engine in range(3))
+    assert statistics.matrices[0].escapes > 0
+
+
+def test_an_empty_network_takes_no_beat() -> None:
+    image = pack(random_checkpoint([7, 5], 2, 9, 1.0, seed=4), Build())
+    statistics = image.statistics()
+    assert statistics.all_matrices.beats == 0
+    assert statistics.all_matrices.bits_per_nonzero == statistics.all_matrices.slots_used == 0.0
+    assert not any(beats.any() for beats in column_beats(image).values())
+
+
+def test_lane_balanced_columns_take_the_bits_that_the_design_reckons_with() -> None:
+    """1350 neurons, 85 % sparse, 8-bit weights, 4-bit gaps: 12.9 bits of weights and escapes per weight."""
+    sparsity = {"layer0.recurrent_weights": 0.85, "layer0.input_weights": 1.0, "decoder_weights": 1.0}
+    balanced = random_checkpoint([1350], 1, 1, sparsity, activity=0.0, balanced_slots=10, seed=5)
+    matrix = pack(balanced, Build()).statistics().matrices[0]
+    assert 12.8 < matrix.code_bits_per_nonzero < 13.0
+    # What is fetched is more: lanes differ in their escapes, and a 64-bit beat has 4 bits to spare.
+    assert 13.9 < matrix.bits_per_nonzero < 14.3
+    unstructured = random_checkpoint([1350], 1, 1, sparsity, activity=0.0, seed=5)
+    assert 15.0 < pack(unstructured, Build()).statistics().matrices[0].bits_per_nonzero < 15.7
+
+
+def test_every_board_has_a_build_that_images_are_packed_for() -> None:
+    checkpoint = random_checkpoint([33], 3, 40, 0.5, seed=6)
+    for board in BOARDS.values():
+        layout = pack(checkpoint, board.build).layout
+        assert (layout.engines, layout.lanes) == (board.build.engines, board.build.lanes)
+
+
+def limit_case(**sizes: int) -> Build:
+    return replace(Build(neuron_depth=65536, accumulator_depth=65536, logit_depth=65536), **sizes)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (limit_case(neuron_depth=39), r"needs 40 neuron positions .* has 39 \(NEURON_DEPTH\)"),
+        (
+            limit_case(accumulator_depth=23),
+            r"needs 24 accumulators .* layers 0, 2, .* has 23 \(ACCUMULATOR_DEPTH\)",
+        ),
+        (limit_case(logit_depth=20), r"needs 21 decoder rows .* 204 words; .* has 20 \(LOGIT_DEPTH\)"),
+        (limit_case(pointer_depth=147), r"needs 148 column pointers; .* has 147 \(POINTER_DEPTH\)"),
+    ],
+)
+def test_models_beyond_a_limit_are_refused_and_those_at_it_are_packed(build: Build, message: str) -> None:
+    # Two engines of five lanes: 3, 2 and 3 groups for 23, 20 and 28 neurons; even layers have 4 * 6
+    # accumulators in a lane.
+    checkpoint = random_checkpoint([23, 20, 28], 2, 204, 0.9, seed=7)
+    with pytest.raises(EgretError, match=message):
+        pack(checkpoint, build)
+    at_limit = {"neuron_depth": 40, "accumulator_depth": 24, "logit_depth": 21, "pointer_depth": 148}
+    pack(checkpoint, Build(**at_limit))
+
+
+def test_accumulators_of_odd_layers_have_a_bank_of_their_own() -> None:
+    checkpoint = random_checkpoint([10, 50, 10, 11], 2, 5, 0.9, seed=8)
+    with pytest.raises(EgretError, match=r"needs 28 accumulators .* layers 1, 3, .* has 27"):
+        pack(checkpoint, Build(accumulator_depth=27))
+    pack(checkpoint, Build(accumulator_depth=28))
+
+
+def test_nine_layers_are_refused() -> None:
+    with pytest.raises(EgretError, match=r"needs 9 layers; this build has 8 \(MAX_LAYERS\)"):
+        pack(random_checkpoint([3] * 9, 2, 5, 0.5, activity=0.0, seed=9), Build())
+
+
+def test_weights_beyond_the_weight_bits_are_named() -> None:
+    checkpoint = random_checkpoint([6, 5], 2, 7, 0.5, weight_bits=4, seed=10)
+    checkpoint.layers[0].input_weights[0, 0, 0] = 127  # folded: any weight will do
+    checkpoint.layers[1].input_weights[2, 4, 3] = -8
+    build = Build(weight_bits=4)
+    pack(checkpoint, build)
+    checkpoint.layers[1].input_weights[2, 4, 3] = 8
+    message = (
+        r"layer1\.input_weights has the weight 8 in row 14, column 3; a build of 4 weight bits holds -8\.\.7"
+    )
+    with pytest.raises(EgretError, match=message):
+        pack(checkpoint, build)
+
+
+@pytest.mark.parametrize(
+    ("accumulator", "input_gate", "recurrent_gate"),
+    [("gx", 2, None), ("gr", None, 2), ("z", 0, 0), ("r", 1, 1)],
+)
+def test_rows_whose_accumulator_could_wrap_are_named(
+    accumulator: str, input_gate: int | None, recurrent_gate: int | None
+) -> None:
+    """20 bits hold 255 * 2056 = 2^19 - 8 and no more."""
+    checkpoint = random_checkpoint([20, 20], 2, 7, 1.0, seed=11)
+    layer = checkpoint.layers[1]
+    build = Build(accumulator_bits=20)
+    halves = [gate for gate in (input_gate, recurrent_gate) if gate is not None]
+    if input_gate is not None:
+        layer.input_weights[input_gate, 13, : 17 // len(halves)] = -120
+    if recurrent_gate is not None:
+        layer.recurrent_weights[recurrent_gate, 13, : 17 // len(halves)] = 120
+    rows = layer.input_weights[halves[0]] if input_gate is not None else layer.recurrent_weights[halves[0]]
+    missing = 2056 - 120 * (17 if len(halves) == 1 else 16)
+    rows[13, 18:] = [missing // 2, missing - missing // 2]
+    pack(checkpoint, build)
+    rows[13, 17] = 1
+    message = rf"layer1, accumulator {accumulator}, neuron 13: .* is 524535, .* 20 bits .* below 2\^19"
+    with pytest.raises(EgretError, match=message):
+        pack(checkpoint, build)
+
+
+def test_decoder_rows_whose_accumulator_could_wrap_are_named() -> None:
+    checkpoint = random_checkpoint([20], 2, 7, 1.0, seed=12)
+    checkpoint.decoder_weights[5] = 104
+    with pytest.raises(EgretError, match="decoder_weights, word 5: .* is 530400"):
+        pack(checkpoint, Build(accumulator_bits=20))
+    pack(checkpoint, Build(accumulator_bits=21))
+
+
+def test_a_checkpoint_that_is_not_valid_is_not_packed() -> None:
+    checkpoint = random_checkpoint([6], 2, 7, 0.5, seed=13)
+    checkpoint.layers[0].threshold[3] = 1
+    with pytest.raises(EgretError, match=r"layer0\.threshold must lie in"):
+        pack(checkpoint, Build())
+
+
+def test_a_small_language_model_packs_in_two_seconds() -> None:
+    checkpoint = random_checkpoint([400, 400, 200], 200, 10_000, 0.85, activity=0.0, seed=14)
+    start = time.perf_counter()
+    pack(checkpoint, Build())
+    assert time.perf_counter() - start < 2.0
+
+
+_PACK_PAPER_SIZE = """
+import resource, time
+from egret.kernel import Build
+from egret.packer import pack
+from egret.synthetic import random_checkpoint
+checkpoint = random_checkpoint([1350, 1350, 750], 750, 10_000, 0.85, activity=0.0, seed=15)
+start = time.perf_counter()
+image = pack(checkpoint, Build())
+print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, image.data.size)
+"""
+
+
+def test_the_papers_network_packs_in_20_seconds_and_2_gigabytes() -> None:
+    """750 embedding, 1350-1350-750 neurons, 10 000 words, 85 % sparse, folded; memory with what made it."""
+    host = str(Path(__file__).resolve().parents[1])
+    result = subprocess.run(
+        [sys.executable, "-c", _PACK_PAPER_SIZE],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": host},
+    )
+    seconds, kilobytes, image_bytes = (float(value) for value in result.stdout.split())
+    assert seconds < 20.0
+    assert kilobytes < 2_000_000
+    assert 80e6 < image_bytes < 128e6  # what a stock PYNQ-Z2 image can allocate
+
+
+def test_a_saved_image_is_the_image(tmp_path: Path) -> None:
+    image = pack(random_checkpoint([21, 13], 3, 17, 0.5, seed=16), Build())
+    image.save(tmp_path / "model.egret")
+    loaded = ModelImage.load(tmp_path / "model.egret")
+    assert loaded.data.tobytes() == image.data.tobytes()
+    assert loaded.header == image.header
+    assert [path.name for path in tmp_path.iterdir()] == ["model.egret"]

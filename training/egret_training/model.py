@@ -1,0 +1,117 @@
+"""The language model in floating point: embedding, EGRU layers, decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from egret_training.egru import EgruLayer
+from egret_training.loss import decoder_cross_entropy
+
+State = list[tuple[Tensor, Tensor]]
+"""Per layer: outputs [S, H] and cells [S, H]."""
+
+EMBEDDING_SPREAD = 0.5
+"""Standard deviation of a new embedding: a small one leaves the first layer silent."""
+
+
+TIED_SCALE = 0.3
+"""What a tied decoder multiplies the embedding by. At 1, new embeddings make logits so noisy that the last
+layer first learns to be silent, and stays so."""
+
+
+@dataclass
+class Shape:
+    """Sizes of a network."""
+
+    vocabulary: int
+    embedding: int
+    layers: list[int]
+    tied: bool = False
+    """Whether the decoder's weights are the embedding (until `untie`); the last layer must be as wide."""
+
+
+@dataclass
+class Dropout:
+    """Shares of values that training drops; one mask per window and stream, the same at every step."""
+
+    words: float = 0.0
+    """Of whole words of the vocabulary, at the embedding."""
+    embedding: float = 0.0
+    between: float = 0.0
+    output: float = 0.0
+
+
+class EgruLanguageModel(nn.Module):
+    """Embedding, EGRU layers and decoder; parameters in float32."""
+
+    def __init__(self, shape: Shape, log_frequencies: Tensor | None = None) -> None:
+        """Draw new parameters; the decoder's bias starts at `log_frequencies` [V] where they are given."""
+        super().__init__()
+        self.shape = shape
+        self.embedding = nn.Parameter(torch.randn(shape.vocabulary, shape.embedding) * EMBEDDING_SPREAD)
+        sizes = [shape.embedding, *shape.layers]
+        self.layers = nn.ModuleList(EgruLayer(*pair) for pair in zip(sizes, sizes[1:], strict=False))
+        if shape.tied:
+            if sizes[-1] != shape.embedding:
+                raise ValueError("a tied decoder needs a last layer as wide as the embedding")
+            self.own_decoder_weights: nn.Parameter | None = None
+        else:
+            self.own_decoder_weights = nn.Parameter(torch.empty(shape.vocabulary, sizes[-1]))
+            nn.init.xavier_uniform_(self.own_decoder_weights)
+        start = torch.zeros(shape.vocabulary) if log_frequencies is None else log_frequencies.clone()
+        self.decoder_bias = nn.Parameter(start)
+
+    @property
+    def decoder_weights(self) -> Tensor:
+        """The decoder's matrix, [V, H of the last layer]."""
+        return self.embedding * TIED_SCALE if self.own_decoder_weights is None else self.own_decoder_weights
+
+    def untie(self) -> None:
+        """Give the decoder weights of its own, equal to those it has; no effect where they are its own."""
+        if self.own_decoder_weights is None:
+            self.own_decoder_weights = nn.Parameter(self.decoder_weights.detach().clone())
+            self.shape.tied = False
+
+    def initial_state(self, streams: int) -> State:
+        """Return the state at rest."""
+        return [layer.initial_state(streams) for layer in self.layers]
+
+    def hidden(self, tokens: Tensor, state: State, product_type: torch.dtype,
+               dropout: Dropout | None = None) -> tuple[list[Tensor], State]:
+        """Run a window: int64 [T, S] -> outputs of every layer, [T, S, H] each, and the state after it."""
+        return self._hidden(self.embedding, tokens, state, product_type, dropout)
+
+    def _hidden(self, table: Tensor, tokens: Tensor, state: State, product_type: torch.dtype,
+                dropout: Dropout | None) -> tuple[list[Tensor], State]:
+        if dropout is not None and dropout.words:
+            keep = 1.0 - dropout.words
+            table = table * torch.empty(table.shape[0], 1).bernoulli_(keep).div_(keep)
+        x = locked_dropout(nn.functional.embedding(tokens, table), dropout.embedding if dropout else 0.0)
+        outputs: list[Tensor] = []
+        new_state: State = []
+        for layer, layer_state in zip(self.layers, state, strict=True):
+            if outputs:
+                x = locked_dropout(outputs[-1], dropout.between if dropout else 0.0)
+            output, after = layer(x, layer_state, product_type)
+            outputs.append(output)
+            new_state.append(after)
+        return outputs, new_state
+
+    def loss(self, tokens: Tensor, targets: Tensor, state: State, product_type: torch.dtype,
+             dropout: Dropout | None = None) -> tuple[Tensor, State, list[Tensor]]:
+        """Return the mean cross-entropy in nats, the state after the window, and the layers' outputs."""
+        outputs, after = self.hidden(tokens, state, product_type, dropout)
+        last = locked_dropout(outputs[-1], dropout.output if dropout else 0.0)
+        loss = decoder_cross_entropy(last, self.decoder_weights, self.decoder_bias, targets, product_type)
+        return loss, after, outputs
+
+
+def locked_dropout(x: Tensor, share: float) -> Tensor:
+    """Drop `share` of the features of each stream for a whole window; x is [T, S, features]."""
+    if share == 0.0:
+        return x
+    keep = 1.0 - share
+    return x * torch.empty(1, *x.shape[1:], dtype=x.dtype).bernoulli_(keep).div_(keep)

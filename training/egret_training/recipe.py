@@ -1,0 +1,149 @@
+"""Recipes: a training run as a TOML file, checked when it is read (training/recipes has examples)."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from egret.errors import EgretError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+@dataclass
+class ModelRecipe:
+    """Sizes of the network; the vocabulary comes from the data."""
+
+    embedding: int
+    layers: list[int]
+    tied: bool = False
+
+
+@dataclass
+class Pruning:
+    """The share of weights to remove, the same in each lane of each column (docs/formats.md, section 3)."""
+
+    sparsity: float
+    slots: int = 10
+    """Engines times lanes of the kernel: row j belongs to residue j mod slots."""
+    start: float = 0.0
+    """The share removed when the phase starts; it rises to `sparsity` along a cubic."""
+    ramp: float = 0.0
+    """The part of the phase, 0..1, over which it rises; masks are drawn anew all along."""
+
+
+@dataclass
+class Phase:
+    """One stretch of training with one learning-rate schedule: a linear warm-up, then half a cosine."""
+
+    name: str
+    epochs: int
+    learning_rate: float
+    final_learning_rate: float = 0.0
+    warmup: float = 0.02
+    """The part of the phase, 0..1, over which the learning rate rises from zero."""
+    weight_decay: float = 0.02
+    dropout_words: float = 0.0
+    dropout_embedding: float = 0.0
+    dropout_between: float = 0.0
+    dropout_output: float = 0.0
+    untie: bool = False
+    """Give the decoder weights of its own when the phase starts."""
+    quantized: bool = False
+    """Train with the kernel's integer arithmetic in the forward pass."""
+    pruning: Pruning | None = None
+
+
+@dataclass
+class Recipe:
+    """A whole run: the network, the stream of data, and the phases in their order."""
+
+    name: str
+    model: ModelRecipe
+    phases: list[Phase]
+    about: str = ""
+    seed: int = 1
+    streams: int = 32
+    window: int = 35
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    evaluation_streams: int = 20
+    """Parallel streams of the validation after each epoch (reported figures use one)."""
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def load_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """Read a recipe; raises EgretError where the file is missing, is not TOML or has a wrong key or value."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EgretError(f"The recipe {path} cannot be read: {error}.") from error
+    try:
+        recipe: Recipe = _build(Recipe, tomllib.loads(text), "")
+        _check(recipe)
+        return recipe
+    except tomllib.TOMLDecodeError as error:
+        raise EgretError(f"The recipe {path} is not TOML: {error}.") from error
+    except EgretError as error:
+        raise EgretError(f"The recipe {path} is wrong: {error}") from error
+
+
+def _build(kind: Any, value: Any, where: str) -> Any:
+    """Build `kind` (a dataclass, list of them, or plain value) from parsed TOML."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (types.UnionType, typing.Union):
+        return _build(arguments[0], value, where)
+    if origin is list:
+        if not isinstance(value, list):
+            raise EgretError(f"{where} must be a list.")
+        return [_build(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(value)]
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise EgretError(f"{where} must be a table.")
+        hints = typing.get_type_hints(kind)
+        unknown = sorted(set(value) - set(hints))
+        if unknown:
+            raise EgretError(f"{where or 'it'} has an unknown key {unknown[0]!r}; known: {', '.join(hints)}.")
+        missing = [f.name for f in dataclasses.fields(kind) if f.name not in value
+                   and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
+        if missing:
+            raise EgretError(f"{where or 'it'} lacks the key {missing[0]!r}.")
+        return kind(**{key: _build(hints[key], item, f"{where}.{key}".lstrip(".")) for key, item in value.items()})
+    if origin is dict:
+        kind = dict
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise EgretError(f"{where} must be of type {kind.__name__}; it is {value!r}.")
+    return value
+
+
+def _check(recipe: Recipe) -> None:
+    def require(condition: bool, sentence: str) -> None:
+        if not condition:
+            raise EgretError(sentence)
+
+    sizes = [recipe.model.embedding, *recipe.model.layers, recipe.streams, recipe.window, recipe.evaluation_streams]
+    require(bool(recipe.model.layers) and min(sizes) > 0, "sizes must be positive and there must be a layer.")
+    require(not recipe.model.tied or recipe.model.layers[-1] == recipe.model.embedding,
+            "a tied decoder needs a last layer as wide as the embedding.")
+    require(bool(recipe.phases), "there must be a phase.")
+    names = [phase.name for phase in recipe.phases]
+    require(len(set(names)) == len(names), "phases must have different names.")
+    for phase in recipe.phases:
+        require(phase.epochs > 0 and phase.learning_rate > 0, f"phase {phase.name} needs epochs and a learning rate.")
+        shares = [phase.dropout_words, phase.dropout_embedding, phase.dropout_between, phase.dropout_output,
+                  phase.warmup]
+        if phase.pruning is not None:
+            shares += [phase.pruning.sparsity, phase.pruning.start, phase.pruning.ramp / 1.000001]
+            require(phase.pruning.slots > 0, f"phase {phase.name}: slots must be positive.")
+        require(all(0 <= share < 1 for share in shares), f"phase {phase.name}: shares must lie in [0, 1).")

@@ -1,0 +1,111 @@
+"""The Brevitas model in evaluation gives the integers of the reference model, bit for bit."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from egret.arithmetic import round_shift
+from egret.reference import ReferenceModel
+from egret_training.data import load_penn_treebank
+from egret_training.export import to_checkpoint
+from egret_training.model import EgruLanguageModel, Shape
+from egret_training.pruning import apply_masks, draw_masks
+from egret_training.quantization import ExactEvaluation, QuantizedEgruLanguageModel
+from egret_training.quantizers import ActivationQuantizer, CellQuant, EventQuant, GateInputQuant, RowWeightQuant, \
+    StoredSumQuant, SumQuant, WeightQuantizer
+
+
+def random_model(seed, layers, vocabulary=97, embedding=19, weight_scale=3.0):
+    """A network far from training's: weights from tiny to saturating, thresholds over their whole range."""
+    torch.manual_seed(seed)
+    model = EgruLanguageModel(Shape(vocabulary, embedding, layers))
+    with torch.no_grad():
+        for layer in model.layers:
+            for weights in (layer.input_weights, layer.recurrent_weights):
+                weights.mul_(torch.exp2(torch.randn(3, layer.neurons, 1) * weight_scale).clamp(max=12))
+            layer.bias.normal_(0, 1)
+            layer.threshold.uniform_(64 / 32768, 0.4).clamp_(64 / 32768)
+            layer.threshold[0], layer.threshold[1] = 64 / 32768, 32767 / 32768
+        model.own_decoder_weights.mul_(torch.exp2(torch.randn(vocabulary, 1) * weight_scale))
+        model.decoder_bias.normal_(-4, 2)
+    return QuantizedEgruLanguageModel.of(model)
+
+
+def assert_same_integers(model, vocabulary, tokens, chunk, about):
+    """Run Brevitas and the reference on the exported checkpoint; compare events, cells and logits."""
+    reference = ReferenceModel(to_checkpoint(model, vocabulary, "test", {}))
+    exact = ExactEvaluation(model)
+    for first in range(0, len(tokens), chunk):
+        part = tokens[first:first + chunk]
+        events, logits = exact.run(torch.from_numpy(part.astype(np.int64)))
+        trace = reference.run(part, logits=True)
+        for layer, dense in enumerate(events):
+            found = np.zeros(dense.shape, dtype=np.int64)
+            for step, (indices, values) in enumerate(trace.events[layer]):
+                found[step, indices] = values
+            np.testing.assert_array_equal(dense.numpy(), found, err_msg=f"{about}: events of layer {layer}")
+        np.testing.assert_array_equal(logits.numpy(), trace.logits, err_msg=f"{about}: logits")
+        for cells, expected in zip(exact.cells(), reference.state.cells, strict=True):
+            np.testing.assert_array_equal(cells.numpy(), expected, err_msg=f"{about}: cells")
+
+
+@pytest.mark.parametrize("seed, layers", [(1, [23]), (2, [30, 21]), (3, [17, 40, 13])])
+def test_brevitas_evaluation_gives_the_integers_of_the_reference(seed, layers):
+    model = random_model(seed, layers)
+    tokens = np.random.default_rng(seed).integers(97, size=300).astype(np.uint32)
+    events, _ = ExactEvaluation(model).run(torch.from_numpy(tokens.astype(np.int64)))
+    for layer in events:
+        assert 0.01 < (layer != 0).double().mean() < 0.99, f"seed {seed}: the test needs events and silence"
+    assert_same_integers(model, [f"w{i}" for i in range(97)], tokens, 130, f"seed {seed}")
+
+
+def test_pruned_weights_stay_zero_in_the_checkpoint():
+    model = random_model(4, [20, 20])
+    masks = draw_masks(model, 0.85, 10)
+    apply_masks(model, masks)
+    checkpoint = to_checkpoint(model, [f"w{i}" for i in range(97)], "test", {})
+    for layer, index in zip(checkpoint.layers, range(2), strict=True):
+        assert not layer.input_weights[~masks[f"layers.{index}.input_weights"].numpy()].any()
+        assert not layer.recurrent_weights[~masks[f"layers.{index}.recurrent_weights"].numpy()].any()
+    assert_same_integers(model, [f"w{i}" for i in range(97)], np.arange(97, dtype=np.uint32), 97, "pruned")
+
+
+def test_sums_round_half_up():
+    finer = np.concatenate((np.arange(-5000, 5000), np.arange(2**31 - 100, 2**31), np.arange(-2**31, 100 - 2**31)))
+    found = ActivationQuantizer(SumQuant)(torch.tensor(finer / 2.0**15, dtype=torch.float64))
+    np.testing.assert_array_equal(found.numpy() * 2.0**11, round_shift(finer, 4))
+
+
+@pytest.mark.parametrize("injector, shift, low, high", [
+    (StoredSumQuant, 11, -2**15, 2**15 - 1), (GateInputQuant, 8, -2048, 2047),
+    (CellQuant, 15, -2**15, 2**15 - 1), (EventQuant, 8, 0, 255)])
+def test_activation_quantizers_round_half_up_and_saturate_like_the_hardware(injector, shift, low, high):
+    finer = np.concatenate((np.arange(-5000, 5000), np.arange(high * 8 - 100, high * 8 + 100),
+                            np.arange(low * 8 - 100, low * 8 + 100)))
+    expected = np.clip(round_shift(finer, 3), low, high)
+    found = ActivationQuantizer(injector)(torch.tensor(finer / 2.0 ** (shift + 3), dtype=torch.float64))
+    np.testing.assert_array_equal(found.numpy() * 2.0**shift, expected)
+
+
+def test_weight_rows_get_the_smallest_power_of_two_that_holds_them():
+    weights = torch.tensor([[0.5, -0.1], [0.51, 0.2], [1e-9, 0.0], [0.0, 0.0], [15.9, -15.0]], dtype=torch.float64)
+    quantized, units = WeightQuantizer(RowWeightQuant, 5, 2)(weights)
+    assert (-torch.log2(units)).flatten().tolist() == [8, 7, 18, 18, 3]
+    assert (quantized / units).tolist() == [[127, -26], [65, 26], [0, 0], [0, 0], [127, -120]]
+
+
+def test_brevitas_evaluation_gives_the_integers_of_the_reference_on_the_penn_treebank():
+    """On the shipped model's own integers, as floats, over 1 200 tokens of the validation text."""
+    source = os.environ.get("EGRET_PTB")
+    if not source:
+        pytest.skip("set EGRET_PTB to a folder or zip of the Penn Treebank to run this on real text")
+    from egret_training.shipped import shipped_model
+    model, checkpoint = shipped_model()
+    corpus = load_penn_treebank(source)
+    numbers = {word: number for number, word in enumerate(checkpoint.vocabulary)}
+    tokens = np.array([numbers[corpus.vocabulary[i]] for i in corpus.valid[:1200].tolist()], dtype=np.uint32)
+    assert_same_integers(model, checkpoint.vocabulary, tokens, 400, "Penn Treebank")

@@ -1,10 +1,11 @@
-"""The cocotb tests of what goes wrong: every error code provoked, no stray access, and a working kernel afterwards."""
+"""The cocotb tests of errors: each code provoked, no stray access, and a working kernel afterwards."""
 
 from __future__ import annotations
 
 import cocotb
 import numpy as np
 import numpy.typing as npt
+
 from egret import kernel
 from kernel_bench import MEMORY_BASE
 from scene import CASE, Scene
@@ -60,9 +61,14 @@ async def nothing_loaded(dut) -> None:  # type: ignore[no-untyped-def]
     build = CASE.build
     assert status == 0
     assert counters.build & 0xFFFF_FFFF == (
-        build.engines | build.lanes << 8 | build.weight_bits << 16 | build.gap_bits << 24)
-    assert counters.limits == (build.neuron_depth - 1 | build.accumulator_depth - 1 << 16
-                               | build.logit_depth - 1 << 32 | build.pointer_depth - 1 << 48)
+        build.engines | build.lanes << 8 | build.weight_bits << 16 | build.gap_bits << 24
+    )
+    assert counters.limits == (
+        build.neuron_depth - 1
+        | build.accumulator_depth - 1 << 16
+        | build.logit_depth - 1 << 32
+        | build.pointer_depth - 1 << 48
+    )
     await works(scene)
 
 
@@ -71,14 +77,24 @@ async def misaligned_addresses(dut) -> None:  # type: ignore[no-untyped-def]
     """BAD_ADDRESS for each address a command uses, and only for those; nothing is written."""
     scene = await begin(dut)
     bench = scene.bench
-    good = {"tokens": bench.place(np.zeros(64, np.uint8)), "results": bench.allocate(64),
-            "logits": bench.allocate(1 << 14), "image": MEMORY_BASE}
+    good = {
+        "tokens": bench.place(np.zeros(64, np.uint8)),
+        "results": bench.allocate(64),
+        "logits": bench.allocate(1 << 14),
+        "image": MEMORY_BASE,
+    }
     for name in ("tokens", "results", "logits"):
         bench.memory.written_lines.clear()
-        status, counters = await bench.execute(kernel.COMMAND_RUN, token_count=1, flags=kernel.FLAG_WRITE_LOGITS,
-                                               **{**good, name: good[name] + 8})
+        status, counters = await bench.execute(
+            kernel.COMMAND_RUN,
+            token_count=1,
+            flags=kernel.FLAG_WRITE_LOGITS,
+            **{**good, name: good[name] + 8},
+        )
         assert code(status) == "BAD_ADDRESS", name
-        assert len(bench.memory.written_lines) == kernel.COUNTERS_BYTES // 64, "only the counters may be written"
+        assert len(bench.memory.written_lines) == kernel.COUNTERS_BYTES // 64, (
+            "only the counters may be written"
+        )
     status, _ = await bench.execute(kernel.COMMAND_LOAD, image=MEMORY_BASE + 4)
     assert code(status) == "BAD_ADDRESS"
     bench.memory.written_lines.clear()
@@ -86,7 +102,9 @@ async def misaligned_addresses(dut) -> None:  # type: ignore[no-untyped-def]
     assert code(status) == "BAD_ADDRESS"
     assert not bench.memory.written_lines
     # an address that the command does not use may be anything
-    status, _ = await bench.execute(kernel.COMMAND_RUN, token_count=1, flags=0, **{**good, "logits": 3, "image": 5})
+    status, _ = await bench.execute(
+        kernel.COMMAND_RUN, token_count=1, flags=0, **{**good, "logits": 3, "image": 5}
+    )
     assert status == 0
     status, _ = await bench.execute(kernel.COMMAND_RESET, counters=0)
     assert status == 0
@@ -108,16 +126,32 @@ async def bad_images(dut) -> None:  # type: ignore[no-untyped-def]
     last_engine = ENGINE_WORDS + HEADER_WORDS_PER_ENGINE * (CASE.build.engines - 1)
     wrong = {
         "BAD_IMAGE": [
-            (0, 0), (1, 2), (2, 64), (6, 0), (6, 9), (7, 0), (FIRST_LAYER_WORD, 0),
-            (ENGINE_WORDS + 0, size), (ENGINE_WORDS + 1, int(words[ENGINE_WORDS + 1]) - 1),
-            (ENGINE_WORDS + 2, 0xFFFF_FFC0), (ENGINE_WORDS + 3, size - 64), (ENGINE_WORDS + 4, size - 64),
-            (last_engine + 4, int(words[last_engine + 4]) + 8), (last_engine + 5, size + 64),
-            (last_engine + 6, 0xFFFF_FFFF), (last_engine + 6, size // CASE.build.bus_bytes),
+            (0, 0),
+            (1, 2),
+            (2, 64),
+            (6, 0),
+            (6, 9),
+            (7, 0),
+            (FIRST_LAYER_WORD, 0),
+            (ENGINE_WORDS + 0, size),
+            (ENGINE_WORDS + 1, int(words[ENGINE_WORDS + 1]) - 1),
+            (ENGINE_WORDS + 2, 0xFFFF_FFC0),
+            (ENGINE_WORDS + 3, size - 64),
+            (ENGINE_WORDS + 4, size - 64),
+            (last_engine + 4, int(words[last_engine + 4]) + 8),
+            (last_engine + 5, size + 64),
+            (last_engine + 6, 0xFFFF_FFFF),
+            (last_engine + 6, size // CASE.build.bus_bytes),
         ],
         "WRONG_BUILD": [(4, int(words[4]) ^ flip) for flip in (1, 1 << 8, 1 << 16, 1 << 24)]
         + [(5, int(words[5]) ^ flip) for flip in (8, 1 << 8)],
-        "LIMIT": [(FIRST_LAYER_WORD, 65535), (FIRST_LAYER_WORD, 70000), (FIRST_LAYER_WORD + 1, 5000),
-                  (7, 1 << 20), (7, 0xFFFF_FFFF)],
+        "LIMIT": [
+            (FIRST_LAYER_WORD, 65535),
+            (FIRST_LAYER_WORD, 70000),
+            (FIRST_LAYER_WORD + 1, 5000),
+            (7, 1 << 20),
+            (7, 0xFFFF_FFFF),
+        ],
     }
     for name, changes in wrong.items():
         for word, value in changes:
@@ -128,7 +162,9 @@ async def bad_images(dut) -> None:  # type: ignore[no-untyped-def]
             assert counters.status == status
             assert min(bench.memory.read_lines) >= address and max(bench.memory.read_lines) < address + size
             bench.next_free = address  # the next one may take its place
-    status, _ = await bench.execute(kernel.COMMAND_RUN, token_count=1, tokens=MEMORY_BASE, results=MEMORY_BASE)
+    status, _ = await bench.execute(
+        kernel.COMMAND_RUN, token_count=1, tokens=MEMORY_BASE, results=MEMORY_BASE
+    )
     assert code(status) == "NOT_LOADED"
     await works(scene)
 
@@ -170,20 +206,25 @@ async def column_pointers_out_of_order(dut) -> None:  # type: ignore[no-untyped-
         results = bench.allocate(20 * kernel.RESULT_BYTES)
         status, _ = await bench.execute(kernel.COMMAND_RUN, token_count=16, tokens=tokens, results=results)
         assert code(status) == "BAD_COLUMN"
-        outside = {line for line in bench.memory.read_lines if not address <= line < address + size} - {tokens}
+        outside = {line for line in bench.memory.read_lines if not address <= line < address + size} - {
+            tokens
+        }
         assert not outside
     await works(scene)
 
 
 @cocotb.test()
 async def read_errors(dut) -> None:  # type: ignore[no-untyped-def]
-    """READ_ERROR from the header, from each engine's sections, from the tokens, and past the end of memory."""
+    """READ_ERROR from the header, from each engine's sections, from the token table, and past the memory."""
     scene = await begin(dut, load=False)
     bench, memory = scene.bench, scene.bench.memory
     address = bench.place(scene.image.data)
     words = scene.image.data[: kernel.HEADER_BYTES].view(np.uint32)
-    sections = [int(words[ENGINE_WORDS + HEADER_WORDS_PER_ENGINE * engine + field])
-                for engine in range(CASE.build.engines) for field in (0, 2, 3)]
+    sections = [
+        int(words[ENGINE_WORDS + HEADER_WORDS_PER_ENGINE * engine + field])
+        for engine in range(CASE.build.engines)
+        for field in (0, 2, 3)
+    ]
     for offset in (0, *sections):
         memory.faulty = range(address + offset, address + offset + 8)
         status, _ = await bench.execute(kernel.COMMAND_LOAD, image=address)
@@ -216,8 +257,13 @@ async def write_errors(dut) -> None:  # type: ignore[no-untyped-def]
         target = bench.allocate(1 << 15)
         memory.faulty = range(target, target + 64)
         status, _ = await bench.execute(
-            kernel.COMMAND_RUN, token_count=4, tokens=tokens, results=bench.allocate(256) if logits else target,
-            logits=target, flags=kernel.FLAG_WRITE_LOGITS if logits else 0)
+            kernel.COMMAND_RUN,
+            token_count=4,
+            tokens=tokens,
+            results=bench.allocate(256) if logits else target,
+            logits=target,
+            flags=kernel.FLAG_WRITE_LOGITS if logits else 0,
+        )
         assert code(status) == "WRITE_ERROR"
         memory.faulty = None
     counters = bench.allocate(kernel.COUNTERS_BYTES)

@@ -1,7 +1,7 @@
 """The bench around the kernel: clock and reset, an AXI4-Lite master, an AXI4 memory per port.
 
-It drives registers and ports only, under the names that Vitis HLS gives them, so that it serves the RTL kernel and
-the Verilog that Vitis HLS exports alike. Bus models are cocotbext-axi's.
+It drives registers and ports only, under the names that Vitis HLS gives them, so that it serves the RTL
+kernel and the Verilog that Vitis HLS exports alike. Bus models are cocotbext-axi's.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from cocotbext.axi import (
     AxiWBus,
     AxiWriteBus,
 )
+
 from egret import kernel
 from egret.image import ModelImage
 from egret.kernel import Build
@@ -48,14 +49,17 @@ class _ReadAddressBus(AxiARBus):  # type: ignore[misc]
 
 def memory_port(dut, prefix: str) -> AxiBus:  # type: ignore[no-untyped-def]
     return AxiBus(
-        write=AxiWriteBus(aw=_WriteAddressBus.from_prefix(dut, prefix), w=AxiWBus.from_prefix(dut, prefix),
-                          b=AxiBBus.from_prefix(dut, prefix)),
+        write=AxiWriteBus(
+            aw=_WriteAddressBus.from_prefix(dut, prefix),
+            w=AxiWBus.from_prefix(dut, prefix),
+            b=AxiBBus.from_prefix(dut, prefix),
+        ),
         read=AxiReadBus(ar=_ReadAddressBus.from_prefix(dut, prefix), r=AxiRBus.from_prefix(dut, prefix)),
     )
 
 
 class Memory:
-    """The DDR that all ports share; an access outside it gets an error response, as does any that `faulty` names."""
+    """The DDR that all ports share. An access outside it, or in `faulty`, gets an error response."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -137,8 +141,13 @@ class KernelBench:
             AxiLiteBus.from_prefix(dut, "s_axi_control"), dut.ap_clk, dut.ap_rst_n, reset_active_level=False
         )
         self.ports = [
-            AxiSlave(memory_port(dut, f"m_axi_gmem{engine}"), dut.ap_clk, dut.ap_rst_n,
-                     target=self.memory, reset_active_level=False)
+            AxiSlave(
+                memory_port(dut, f"m_axi_gmem{engine}"),
+                dut.ap_clk,
+                dut.ap_rst_n,
+                target=self.memory,
+                reset_active_level=False,
+            )
             for engine in range(build.engines)
         ]
         for port in self.ports:  # a line per beat is too much, and so is one per beat that is to fail
@@ -156,8 +165,13 @@ class KernelBench:
     def set_stalls(self, seed: int, share: float) -> None:
         """Pause every channel of every port, each with its own sequence, in `share` of the cycles."""
         for index, port in enumerate(self.ports):
-            channels = (port.read_if.ar_channel, port.read_if.r_channel, port.write_if.aw_channel,
-                        port.write_if.w_channel, port.write_if.b_channel)
+            channels = (
+                port.read_if.ar_channel,
+                port.read_if.r_channel,
+                port.write_if.aw_channel,
+                port.write_if.w_channel,
+                port.write_if.b_channel,
+            )
             for number, channel in enumerate(channels):
                 channel.set_pause_generator(stalls(seed + 16 * index + number, share))
 
@@ -192,7 +206,9 @@ class KernelBench:
 
     # -- commands
 
-    async def execute(self, command: int, timeout_cycles: int = 2_000_000, **arguments: int) -> tuple[int, Counters]:
+    async def execute(
+        self, command: int, timeout_cycles: int = 2_000_000, **arguments: int
+    ) -> tuple[int, Counters]:
         """Write the arguments, start, wait for the interrupt; return the status and the counters block.
 
         The block is all zero if `arguments` sends the counters somewhere else.
@@ -206,8 +222,12 @@ class KernelBench:
         await self.write_register("CTRL", 1)
         await with_timeout(RisingEdge(self.dut.interrupt), timeout_cycles * CLOCK_NS, "ns")
         control = await self.read_register("CTRL")
-        assert control & 0b1110 == 0b1110, f"after the interrupt CTRL is {control:#x}, not done, idle and ready"
-        assert await self.read_register("CTRL") & 0b1010 == 0, "a read of CTRL must clear AP_DONE and AP_READY"
+        assert control & 0b1110 == 0b1110, (
+            f"after the interrupt CTRL is {control:#x}, not done, idle and ready"
+        )
+        assert await self.read_register("CTRL") & 0b1010 == 0, (
+            "a read of CTRL must clear AP_DONE and AP_READY"
+        )
         await self.write_register("IP_ISR", 1)
         status = await self.read_register("status")
         return status, Counters(self.view(counters, kernel.COUNTERS_BYTES).view(np.uint64).copy())
@@ -226,7 +246,9 @@ class KernelBench:
         return await self._run(kernel.COMMAND_RUN, tokens, tokens.size, logits)
 
     async def generate(self, first_token: int, count: int, logits: bool = False) -> Run:
-        return await self._run(kernel.COMMAND_GENERATE, np.array([first_token], dtype=np.uint32), count, logits)
+        return await self._run(
+            kernel.COMMAND_GENERATE, np.array([first_token], dtype=np.uint32), count, logits
+        )
 
     async def _run(self, command: int, tokens: npt.NDArray[np.uint32], count: int, logits: bool) -> Run:
         words, engines, lanes = len(self.image.vocabulary), self.build.engines, self.build.lanes
@@ -236,7 +258,11 @@ class KernelBench:
         results = self.allocate(kernel.RESULT_BYTES * count)
         logits_address = self.allocate(count * engines * block) if logits else MEMORY_BASE
         status, counters = await self.execute(
-            command, token_count=count, tokens=tokens_address, results=results, logits=logits_address,
+            command,
+            token_count=count,
+            tokens=tokens_address,
+            results=results,
+            logits=logits_address,
             flags=kernel.FLAG_WRITE_LOGITS if logits else 0,
         )
         record = self.view(results, kernel.RESULT_BYTES * count).reshape(count, kernel.RESULT_BYTES)
@@ -248,7 +274,12 @@ class KernelBench:
             # word v = position * engines + engine
             all_logits = blocks.transpose(0, 2, 1).reshape(count, positions * engines)[:, :words].copy()
         return Run(
-            argmax=fields[:, 0].copy(), logit=fields[:, 1].view(np.int32).copy(), tokens=fields[:, 2].copy(),
-            cycles=fields[:, 3].copy(), events=np.ascontiguousarray(record[:, 16:]).view(np.uint16).copy(),
-            logits=all_logits, counters=counters, status=status,
+            argmax=fields[:, 0].copy(),
+            logit=fields[:, 1].view(np.int32).copy(),
+            tokens=fields[:, 2].copy(),
+            cycles=fields[:, 3].copy(),
+            events=np.ascontiguousarray(record[:, 16:]).view(np.uint16).copy(),
+            logits=all_logits,
+            counters=counters,
+            status=status,
         )

@@ -38,9 +38,23 @@ CASES = (
     Case("dense_all_fire", small_build(), (20, 12), 30, 0.0, 1.0),
     Case("no_weights", small_build(), (20, 20), 30, 1.0, 0.3),
     Case("silent", small_build(), (20, 20, 20), 30, 0.5, 0.0),
-    Case("ultra96_shape", small_build(engines=1, lanes=10, bus_bytes=16, max_burst_beats=64), (47, 30), 123, 0.85, 0.2),
+    Case(
+        "ultra96_shape",
+        small_build(engines=1, lanes=10, bus_bytes=16, max_burst_beats=64),
+        (47, 30),
+        123,
+        0.85,
+        0.2,
+    ),
     Case("three_engines_three_lanes", small_build(engines=3, lanes=3), (29, 18, 11), 50, 0.6, 0.25),
-    Case("one_lane", small_build(engines=1, lanes=1, neuron_depth=128, accumulator_depth=512), (19, 9), 23, 0.5, 0.3),
+    Case(
+        "one_lane",
+        small_build(engines=1, lanes=1, neuron_depth=128, accumulator_depth=512),
+        (19, 9),
+        23,
+        0.5,
+        0.3,
+    ),
     Case("narrow_gaps", small_build(gap_bits=2, lanes=6), (61, 34), 40, 0.95, 0.2),
     Case("saturating", small_build(), (21, 34), 45, 0.2, 0.5, extreme=True),
     Case("four_bit_weights", small_build(weight_bits=4, lanes=8), (45, 18), 33, 0.8, 0.2),
@@ -49,11 +63,18 @@ CASES = (
 
 
 def make_checkpoint(case: Case, seed: int) -> Checkpoint:
-    """The random network of `case`, with its share of zero weights and (as counted by the reference) of events."""
+    """The random network of `case`, with its shares of zero weights and of events."""
     if case.extreme:
-        return extreme_checkpoint(case.layers, case.embedding, case.vocabulary, case.weight_sparsity,
-                                  case.build.weight_bits, seed)
+        return extreme_checkpoint(
+            case.layers, case.embedding, case.vocabulary, case.weight_sparsity, case.build.weight_bits, seed
+        )
     return random_checkpoint(
-        case.layers, case.embedding, case.vocabulary, case.weight_sparsity, case.activity,
-        case.build.slots if case.balanced else None, case.build.weight_bits, seed,
+        case.layers,
+        case.embedding,
+        case.vocabulary,
+        case.weight_sparsity,
+        case.activity,
+        case.build.slots if case.balanced else None,
+        case.build.weight_bits,
+        seed,
     )

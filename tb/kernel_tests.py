@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import cocotb
 import numpy as np
+
 from egret import kernel
 from kernel_bench import MEMORY_BASE
 from scene import SEED, Scene

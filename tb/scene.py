@@ -7,6 +7,7 @@ import random
 
 import cocotb
 import numpy as np
+
 from egret.packer import column_beats, pack
 from egret.reference import ReferenceModel, Trace
 from kernel_bench import KernelBench, Run

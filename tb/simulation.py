@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 from cocotb_tools.runner import get_runner
-from egret.kernel import Build
 from filelock import FileLock
+
+from egret.kernel import Build
 from kernel_cases import Case
 
 BENCHES = Path(__file__).resolve().parent
@@ -39,17 +40,43 @@ def build_simulation(build: Build) -> Path:
     folder = BUILDS / name
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):
-        subprocess.run([sys.executable, str(ROOT / "hls" / "scripts" / "generate.py"), "--top", str(build.engines),
-                        "--output", str(folder)], check=True, capture_output=True)
+        subprocess.run(
+            [
+                sys.executable,
+                str(ROOT / "hls" / "scripts" / "generate.py"),
+                "--top",
+                str(build.engines),
+                "--output",
+                str(folder),
+            ],
+            check=True,
+            capture_output=True,
+        )
         rtl = ROOT / "hls" / "rtl"
         packages = [rtl / "egret_pkg.sv", rtl / "kernel_types_pkg.sv"]
-        sources = [rtl / "lint.vlt", *packages] + sorted(set(rtl.glob("*.sv")) - set(packages)) + [folder / "egret_kernel.sv"]
+        sources = (
+            [rtl / "lint.vlt", *packages]
+            + sorted(set(rtl.glob("*.sv")) - set(packages))
+            + [folder / "egret_kernel.sv"]
+        )
         get_runner("verilator").build(
-            sources=sources, hdl_toplevel="egret_kernel", parameters=parameters, build_dir=folder,
-            # The benches see ports only; the runner's own choice, every signal public, costs minutes of compilation.
-            build_args=["--no-public-flat-rw", "--public-depth", "1", "--assert", "--x-initial", "unique",
-                        "--x-assign", "unique"],
-            timescale=("1ns", "1ps"), log_file=folder / "build.log",
+            sources=sources,
+            hdl_toplevel="egret_kernel",
+            parameters=parameters,
+            build_dir=folder,
+            # The benches see ports only. The runner's choice, all signals public, takes minutes to compile.
+            build_args=[
+                "--no-public-flat-rw",
+                "--public-depth",
+                "1",
+                "--assert",
+                "--x-initial",
+                "unique",
+                "--x-assign",
+                "unique",
+            ],
+            timescale=("1ns", "1ps"),
+            log_file=folder / "build.log",
         )
     return folder
 
@@ -58,12 +85,22 @@ def run_bench(module: str, case: Case, seed: int, results: Path) -> None:
     """Run the cocotb tests of `module` for `case`; fail with the seed if one of them fails."""
     folder = build_simulation(case.build)
     log = results / "simulation.log"
-    environment = {"EGRET_CASE": case.name, "EGRET_SEED": str(seed), "PYTHONPATH": os.pathsep.join(
-        [str(BENCHES), str(ROOT / "host"), os.environ.get("PYTHONPATH", "")])}
+    environment = {
+        "EGRET_CASE": case.name,
+        "EGRET_SEED": str(seed),
+        "PYTHONPATH": os.pathsep.join([str(BENCHES), str(ROOT / "host"), os.environ.get("PYTHONPATH", "")]),
+    }
     try:
         get_runner("verilator").test(
-            test_module=module, hdl_toplevel="egret_kernel", hdl_toplevel_lang="verilog", build_dir=folder,
-            test_dir=results, seed=seed, extra_env=environment, results_xml=str(results / "results.xml"), log_file=log,
+            test_module=module,
+            hdl_toplevel="egret_kernel",
+            hdl_toplevel_lang="verilog",
+            build_dir=folder,
+            test_dir=results,
+            seed=seed,
+            extra_env=environment,
+            results_xml=str(results / "results.xml"),
+            log_file=log,
         )
     except SystemExit as error:  # how the runner reports that a test failed
         tail = "\n".join(log.read_text().splitlines()[-60:])

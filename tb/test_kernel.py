@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
+
 from kernel_cases import CASES, Case
 from simulation import run_bench
 
@@ -19,8 +20,11 @@ def test_kernel_equals_reference(case: Case, tmp_path: Path) -> None:
     run_bench("kernel_tests", case, SEED, tmp_path)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.name in ("two_layers", "ultra96_shape")],
-                         ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case",
+    [case for case in CASES if case.name in ("two_layers", "ultra96_shape")],
+    ids=lambda case: case.name,
+)
 def test_kernel_errors(case: Case, tmp_path: Path) -> None:
     """Every error code, provoked."""
     run_bench("error_tests", case, SEED, tmp_path)

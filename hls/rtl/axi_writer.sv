@@ -45,14 +45,16 @@ module axi_writer #(
   } state_e;
   state_e state;
 
-  logic [63:0] address;
+  // The low half has a carry bit; the halves are added up as a burst goes out.
+  logic [32:0] address_low;
+  logic [31:0] address_high;
   logic [23:0] remaining;
   logic [8:0] burst_beats, beats_left;
   logic [2:0] responses;
 
   logic [BOUNDARY_BITS:0] beats_to_boundary;
   logic [8:0] longest_burst;
-  assign beats_to_boundary = (BOUNDARY_BITS+1)'(1 << BOUNDARY_BITS) - {1'b0, address[11:BEAT_SHIFT]};
+  assign beats_to_boundary = (BOUNDARY_BITS+1)'(1 << BOUNDARY_BITS) - {1'b0, address_low[11:BEAT_SHIFT]};
   always_comb begin
     longest_burst = 9'(MAX_BURST_BEATS);
     if (beats_to_boundary < (BOUNDARY_BITS + 1)'(MAX_BURST_BEATS)) longest_burst = 9'(beats_to_boundary);
@@ -70,8 +72,9 @@ module axi_writer #(
   assign beat          = m_axi_wvalid && m_axi_wready;
   assign m_axi_bready  = 1'b1;
   assign response      = m_axi_bvalid;
-  assign write_error   = response && m_axi_bresp[1];
   assign busy          = state != IDLE || responses != '0;
+
+  always_ff @(posedge clk) write_error <= !rst && response && m_axi_bresp[1];
 
   always_ff @(posedge clk) begin
     if (rst) begin
@@ -84,9 +87,10 @@ module axi_writer #(
       case (state)
         IDLE:
           if (job_valid) begin
-            address   <= job_address;
-            remaining <= job_beats;
-            state     <= MEASURE;
+            address_low  <= {1'b0, job_address[31:0]};
+            address_high <= job_address[63:32];
+            remaining    <= job_beats;
+            state        <= MEASURE;
           end
         MEASURE: begin
           burst_beats <= longest_burst;
@@ -95,10 +99,10 @@ module axi_writer #(
         ADDRESS:
           if (address_issue) begin
             m_axi_awvalid <= 1'b1;
-            m_axi_awaddr  <= address;
+            m_axi_awaddr  <= {address_high + 32'(address_low[32]), address_low[31:0]};
             m_axi_awlen   <= 8'(burst_beats - 9'd1);
             beats_left    <= burst_beats;
-            address       <= address + {{(55 - BEAT_SHIFT) {1'b0}}, burst_beats, {BEAT_SHIFT{1'b0}}};
+            address_low   <= address_low + {{(24 - BEAT_SHIFT) {1'b0}}, burst_beats, {BEAT_SHIFT{1'b0}}};
             remaining     <= remaining - 24'(burst_beats);
             state         <= DATA;
           end

@@ -2,6 +2,7 @@
 //
 //   look up   a column's first and last beat from the column pointers (two memories, for even and odd
 //             pointers, so that pointer n and n + 1 are read in one cycle)
+//   check     a register later: is the column in order, and has it beats at all?
 //   split     a job (address, beats) into bursts: at most MAX_BURST_BEATS, never across a 4 KB boundary,
 //             at most READS_IN_FLIGHT requested and not complete
 //   route     each job left a descriptor in a queue; beats are matched with descriptors in order
@@ -9,9 +10,7 @@
 // A column without beats costs no burst. A column whose pointers are out of order or end outside the columns
 // section is not read and raises `column_error`. Marks travel through the same queue and come out as
 // `mark_done` once every beat before them has passed through the lanes.
-module column_fetcher
-  import kernel_types_pkg::*;
-#(
+module column_fetcher #(
     parameter int unsigned BUS_BYTES       = 8,
     parameter int unsigned POINTER_DEPTH   = 8192,
     parameter int unsigned MAX_BURST_BEATS = 16,
@@ -22,7 +21,8 @@ module column_fetcher
 
     input  logic     request_valid,
     output logic     request_ready,
-    input  request_t request,
+    input  kernel_types_pkg::request_t request,
+    input  logic [63:0] request_address,  // block: its first byte
 
     input logic [63:0] columns_address,  // first byte of the columns section
     input logic [31:0] columns_beats,
@@ -45,7 +45,7 @@ module column_fetcher
     output logic [8*BUS_BYTES-1:0] beat_data,
     output logic                   beat_first,  // first of its column or block
     output logic [23:0]            beat_index,  // within its column or block
-    output destination_e           beat_destination,
+    output kernel_types_pkg::destination_e           beat_destination,
     output logic [7:0]             beat_value,
     output logic [1:0]             beat_bank,
     output logic [15:0]            beat_accumulator_base,
@@ -71,7 +71,7 @@ module column_fetcher
 
   typedef struct packed {
     logic         mark;
-    destination_e destination;
+    kernel_types_pkg::destination_e destination;
     logic [7:0]   value;
     logic [1:0]   bank;
     logic [15:0]  accumulator_base;
@@ -79,20 +79,21 @@ module column_fetcher
   } descriptor_t;
 
   // -- requests wait here, so that one engine's stall does not hold up the others at once
-  request_t head;
+  kernel_types_pkg::request_t head;
+  logic [63:0] head_address;
   logic head_empty, head_pop, queue_full;
   assign request_ready = !queue_full;
   sync_fifo #(
-      .WIDTH($bits(request_t)),
+      .WIDTH($bits(request) + 64),
       .DEPTH(8)
   ) request_queue (
       .clk,
       .rst,
       .push     (request_valid),
-      .push_data(request),
+      .push_data({request, request_address}),
       .full     (queue_full),
       .pop      (head_pop),
-      .head     (head),
+      .head     ({head, head_address}),
       .empty    (head_empty)
   );
 
@@ -127,7 +128,8 @@ module column_fetcher
       .read_data    (odd_pointer)
   );
 
-  request_t lookup;
+  kernel_types_pkg::request_t lookup;
+  logic [63:0] lookup_address;
   logic lookup_valid, lookup_advance;
   assign head_pop = !head_empty && (!lookup_valid || lookup_advance);
 
@@ -135,51 +137,88 @@ module column_fetcher
     if (rst) lookup_valid <= 1'b0;
     else if (head_pop) lookup_valid <= 1'b1;
     else if (lookup_advance) lookup_valid <= 1'b0;
-    if (head_pop) lookup <= head;
+    if (head_pop) begin
+      lookup         <= head;
+      lookup_address <= head_address;
+    end
   end
 
   logic [31:0] first_beat, end_beat, column_beats;
-  logic column_bad, column_empty;
   assign first_beat   = lookup.pointer[0] ? odd_pointer : even_pointer;
   assign end_beat     = lookup.pointer[0] ? even_pointer : odd_pointer;
   assign column_beats = end_beat - first_beat;
-  // Longer than the beat counter holds is as wrong as out of order.
-  assign column_bad   = end_beat < first_beat || end_beat > columns_beats || column_beats[31:24] != '0;
-  assign column_empty = end_beat == first_beat;
 
-  logic needs_job;
+  // -- check
+  // The address is kept as a low half with a carry bit and a high half, which are added up only as a burst goes
+  // out: a sum of 64 bits takes longer than anything else here.
+  kernel_types_pkg::request_t checked;
+  logic checked_valid, checked_advance;
+  logic out_of_order, beyond_section;
+  logic [23:0] checked_beats;
+  logic [7:0] checked_beats_high;
+  logic [32:0] checked_low;
+  logic [31:0] checked_high;
+  assign lookup_advance = lookup_valid && (!checked_valid || checked_advance);
+
+  always_ff @(posedge clk) begin
+    if (rst) checked_valid <= 1'b0;
+    else if (lookup_advance) checked_valid <= 1'b1;
+    else if (checked_advance) checked_valid <= 1'b0;
+    if (lookup_advance) begin
+      checked        <= lookup;
+      out_of_order   <= end_beat < first_beat;
+      beyond_section <= end_beat > columns_beats;
+      if (lookup.kind == kernel_types_pkg::REQUEST_COLUMN) begin
+        {checked_beats_high, checked_beats} <= column_beats;
+        // The columns section ends below 2^32 bytes from the image's start (the loader checked it).
+        checked_low  <= {1'b0, columns_address[31:0]} + {1'b0, first_beat[31-BEAT_SHIFT:0], {BEAT_SHIFT{1'b0}}};
+        checked_high <= columns_address[63:32];
+      end else begin
+        {checked_beats_high, checked_beats} <= {8'd0, lookup.beats};
+        checked_low  <= {1'b0, lookup_address[31:0]};
+        checked_high <= lookup_address[63:32];
+      end
+    end
+  end
+
+  // Longer than the beat counter holds is as wrong as out of order.
+  logic column_bad, needs_job;
+  assign column_bad = out_of_order || beyond_section || checked_beats_high != '0;
   always_comb begin
-    case (lookup.kind)
-      REQUEST_BLOCK:  needs_job = 1'b1;
-      REQUEST_COLUMN: needs_job = !column_bad && !column_empty;
-      default:        needs_job = 1'b0;
+    case (checked.kind)
+      kernel_types_pkg::REQUEST_BLOCK:  needs_job = 1'b1;
+      kernel_types_pkg::REQUEST_COLUMN: needs_job = !column_bad && checked_beats != '0;
+      default:                          needs_job = 1'b0;
     endcase
   end
 
   // -- split
   logic        job_valid, job_ready, burst_known;
-  logic [63:0] job_address;
+  logic [32:0] job_low;
+  logic [31:0] job_high;
   logic [23:0] job_beats;
   logic [8:0]  burst_beats;
   logic        burst_issue, job_done;
 
   descriptor_t new_descriptor, descriptor;
   logic descriptor_push, descriptor_full, descriptor_pop, descriptor_empty;
-  assign lookup_advance = lookup_valid && !descriptor_full && (!needs_job || job_ready);
-  assign descriptor_push = lookup_advance && (needs_job || lookup.kind == REQUEST_MARK);
-  assign column_error = lookup_advance && lookup.kind == REQUEST_COLUMN && column_bad;
+  assign checked_advance = checked_valid && !descriptor_full && (!needs_job || job_ready);
+  assign descriptor_push = checked_advance && (needs_job || checked.kind == kernel_types_pkg::REQUEST_MARK);
+  always_ff @(posedge clk) begin
+    column_error <= !rst && checked_advance && checked.kind == kernel_types_pkg::REQUEST_COLUMN && column_bad;
+  end
 
   always_comb begin
-    new_descriptor.mark             = lookup.kind == REQUEST_MARK;
-    new_descriptor.destination      = lookup.kind == REQUEST_COLUMN ? TO_LANES : lookup.destination;
-    new_descriptor.value            = lookup.value;
-    new_descriptor.bank             = lookup.bank;
-    new_descriptor.accumulator_base = lookup.accumulator_base;
-    new_descriptor.last_index       = (lookup.kind == REQUEST_COLUMN ? column_beats[23:0] : lookup.beats) - 24'd1;
+    new_descriptor.mark             = checked.kind == kernel_types_pkg::REQUEST_MARK;
+    new_descriptor.destination      = checked.destination;
+    new_descriptor.value            = checked.value;
+    new_descriptor.bank             = checked.bank;
+    new_descriptor.accumulator_base = checked.accumulator_base;
+    new_descriptor.last_index       = checked_beats - 24'd1;
   end
 
   sync_fifo #(
-      .WIDTH($bits(descriptor_t)),
+      .WIDTH($bits(new_descriptor)),
       .DEPTH(16)
   ) descriptor_queue (
       .clk,
@@ -201,7 +240,7 @@ module column_fetcher
   localparam int unsigned BOUNDARY_BITS = 12 - BEAT_SHIFT;
   logic [BOUNDARY_BITS:0] beats_to_boundary;
   logic [8:0] longest_burst;
-  assign beats_to_boundary = (BOUNDARY_BITS+1)'(1 << BOUNDARY_BITS) - {1'b0, job_address[11:BEAT_SHIFT]};
+  assign beats_to_boundary = (BOUNDARY_BITS+1)'(1 << BOUNDARY_BITS) - {1'b0, job_low[11:BEAT_SHIFT]};
   always_comb begin
     longest_burst = 9'(MAX_BURST_BEATS);
     if (beats_to_boundary < (BOUNDARY_BITS + 1)'(MAX_BURST_BEATS)) longest_burst = 9'(beats_to_boundary);
@@ -215,17 +254,16 @@ module column_fetcher
 
   always_ff @(posedge clk) begin
     if (job_ready) begin
-      job_address <= lookup.kind == REQUEST_COLUMN
-                     ? columns_address + {{(32 - BEAT_SHIFT) {1'b0}}, first_beat, {BEAT_SHIFT{1'b0}}}
-                     : lookup.address;
-      job_beats <= lookup.kind == REQUEST_COLUMN ? column_beats[23:0] : lookup.beats;
+      job_low   <= checked_low;
+      job_high  <= checked_high;
+      job_beats <= checked_beats;
     end else if (burst_issue) begin
-      job_address <= job_address + {{(55 - BEAT_SHIFT) {1'b0}}, burst_beats, {BEAT_SHIFT{1'b0}}};
-      job_beats   <= job_beats - 24'(burst_beats);
+      job_low   <= job_low + {{(24 - BEAT_SHIFT) {1'b0}}, burst_beats, {BEAT_SHIFT{1'b0}}};
+      job_beats <= job_beats - 24'(burst_beats);
     end
     burst_beats <= longest_burst;
     if (burst_issue) begin
-      m_axi_araddr <= job_address;
+      m_axi_araddr <= {job_high + 32'(job_low[32]), job_low[31:0]};
       m_axi_arlen  <= 8'(burst_beats - 9'd1);
     end
     if (rst) begin
@@ -234,7 +272,7 @@ module column_fetcher
       m_axi_arvalid <= 1'b0;
       in_flight     <= '0;
     end else begin
-      if (job_ready) job_valid <= lookup_advance && needs_job;
+      if (job_ready) job_valid <= checked_advance && needs_job;
       // A burst length is of use the cycle after the address and beats it was made from.
       burst_known <= job_valid && !burst_issue && !job_ready;
       if (burst_issue) m_axi_arvalid <= 1'b1;
@@ -282,6 +320,7 @@ module column_fetcher
 
   assign reading = in_flight != '0;
   assign waiting = reading && !beat;
-  assign busy    = !head_empty || lookup_valid || job_valid || !descriptor_empty || beat_valid || mark_delay != '0;
+  assign busy    = !head_empty || lookup_valid || checked_valid || job_valid || !descriptor_empty || beat_valid
+                   || mark_delay != '0;
 
 endmodule

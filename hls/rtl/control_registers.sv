@@ -1,8 +1,6 @@
 // The AXI4-Lite register file, laid out as Vitis HLS lays it out for ap_ctrl_hs with s_axilite arguments
 // (hls/kernel.json holds the offsets).
-module control_registers
-  import egret_pkg::*;
-(
+module control_registers (
     input logic clk,
     input logic rst,
 
@@ -70,19 +68,19 @@ module control_registers
       counters_address <= '0;
     end else if (write) begin
       case (write_offset)
-        REG_COMMAND:     command <= (command & ~mask) | (s_axi_wdata & mask);
-        REG_FLAGS:       flags <= (flags & ~mask) | (s_axi_wdata & mask);
-        REG_TOKEN_COUNT: token_count <= (token_count & ~mask) | (s_axi_wdata & mask);
-        REG_IMAGE_1:     image_address[31:0] <= (image_address[31:0] & ~mask) | (s_axi_wdata & mask);
-        REG_IMAGE_2:     image_address[63:32] <= (image_address[63:32] & ~mask) | (s_axi_wdata & mask);
-        REG_TOKENS_1:    tokens_address[31:0] <= (tokens_address[31:0] & ~mask) | (s_axi_wdata & mask);
-        REG_TOKENS_2:    tokens_address[63:32] <= (tokens_address[63:32] & ~mask) | (s_axi_wdata & mask);
-        REG_RESULTS_1:   results_address[31:0] <= (results_address[31:0] & ~mask) | (s_axi_wdata & mask);
-        REG_RESULTS_2:   results_address[63:32] <= (results_address[63:32] & ~mask) | (s_axi_wdata & mask);
-        REG_LOGITS_1:    logits_address[31:0] <= (logits_address[31:0] & ~mask) | (s_axi_wdata & mask);
-        REG_LOGITS_2:    logits_address[63:32] <= (logits_address[63:32] & ~mask) | (s_axi_wdata & mask);
-        REG_COUNTERS_1:  counters_address[31:0] <= (counters_address[31:0] & ~mask) | (s_axi_wdata & mask);
-        REG_COUNTERS_2:  counters_address[63:32] <= (counters_address[63:32] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_COMMAND:     command <= (command & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_FLAGS:       flags <= (flags & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_TOKEN_COUNT: token_count <= (token_count & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_IMAGE_1:     image_address[31:0] <= (image_address[31:0] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_IMAGE_2:     image_address[63:32] <= (image_address[63:32] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_TOKENS_1:    tokens_address[31:0] <= (tokens_address[31:0] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_TOKENS_2:    tokens_address[63:32] <= (tokens_address[63:32] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_RESULTS_1:   results_address[31:0] <= (results_address[31:0] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_RESULTS_2:   results_address[63:32] <= (results_address[63:32] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_LOGITS_1:    logits_address[31:0] <= (logits_address[31:0] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_LOGITS_2:    logits_address[63:32] <= (logits_address[63:32] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_COUNTERS_1:  counters_address[31:0] <= (counters_address[31:0] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_COUNTERS_2:  counters_address[63:32] <= (counters_address[63:32] & ~mask) | (s_axi_wdata & mask);
         default:         ;
       endcase
     end
@@ -109,20 +107,20 @@ module control_registers
       interrupt_status <= '0;
       status_valid     <= 1'b0;
     end else begin
-      if (read && read_offset == REG_CTRL) begin
+      if (read && read_offset == egret_pkg::REG_CTRL) begin
         ap_done  <= 1'b0;
         ap_ready <= 1'b0;
       end
-      if (read && read_offset == REG_STATUS_CTRL) status_valid <= 1'b0;
+      if (read && read_offset == egret_pkg::REG_STATUS_CTRL) status_valid <= 1'b0;
       if (write && s_axi_wstrb[0]) begin
         case (write_offset)
-          REG_CTRL: begin
+          egret_pkg::REG_CTRL: begin
             if (s_axi_wdata[0]) ap_start <= 1'b1;
             auto_restart <= s_axi_wdata[7];
           end
-          REG_GIER:   global_enable <= s_axi_wdata[0];
-          REG_IP_IER: interrupt_enable <= s_axi_wdata[1:0];
-          REG_IP_ISR: interrupt_status <= interrupt_status ^ s_axi_wdata[1:0];
+          egret_pkg::REG_GIER:   global_enable <= s_axi_wdata[0];
+          egret_pkg::REG_IP_IER: interrupt_enable <= s_axi_wdata[1:0];
+          egret_pkg::REG_IP_ISR: interrupt_status <= interrupt_status ^ s_axi_wdata[1:0];
           default:    ;
         endcase
       end
@@ -148,26 +146,26 @@ module control_registers
     end else if (read) begin
       s_axi_rvalid <= 1'b1;
       case (read_offset)
-        REG_CTRL:
+        egret_pkg::REG_CTRL:
           s_axi_rdata <= {22'd0, interrupt, 1'b0, auto_restart, 3'd0, ap_ready, ap_idle, ap_done, ap_start};
-        REG_GIER:        s_axi_rdata <= {31'd0, global_enable};
-        REG_IP_IER:      s_axi_rdata <= {30'd0, interrupt_enable};
-        REG_IP_ISR:      s_axi_rdata <= {30'd0, interrupt_status};
-        REG_COMMAND:     s_axi_rdata <= command;
-        REG_FLAGS:       s_axi_rdata <= flags;
-        REG_TOKEN_COUNT: s_axi_rdata <= token_count;
-        REG_IMAGE_1:     s_axi_rdata <= image_address[31:0];
-        REG_IMAGE_2:     s_axi_rdata <= image_address[63:32];
-        REG_TOKENS_1:    s_axi_rdata <= tokens_address[31:0];
-        REG_TOKENS_2:    s_axi_rdata <= tokens_address[63:32];
-        REG_RESULTS_1:   s_axi_rdata <= results_address[31:0];
-        REG_RESULTS_2:   s_axi_rdata <= results_address[63:32];
-        REG_LOGITS_1:    s_axi_rdata <= logits_address[31:0];
-        REG_LOGITS_2:    s_axi_rdata <= logits_address[63:32];
-        REG_COUNTERS_1:  s_axi_rdata <= counters_address[31:0];
-        REG_COUNTERS_2:  s_axi_rdata <= counters_address[63:32];
-        REG_STATUS:      s_axi_rdata <= status;
-        REG_STATUS_CTRL: s_axi_rdata <= {31'd0, status_valid};
+        egret_pkg::REG_GIER:        s_axi_rdata <= {31'd0, global_enable};
+        egret_pkg::REG_IP_IER:      s_axi_rdata <= {30'd0, interrupt_enable};
+        egret_pkg::REG_IP_ISR:      s_axi_rdata <= {30'd0, interrupt_status};
+        egret_pkg::REG_COMMAND:     s_axi_rdata <= command;
+        egret_pkg::REG_FLAGS:       s_axi_rdata <= flags;
+        egret_pkg::REG_TOKEN_COUNT: s_axi_rdata <= token_count;
+        egret_pkg::REG_IMAGE_1:     s_axi_rdata <= image_address[31:0];
+        egret_pkg::REG_IMAGE_2:     s_axi_rdata <= image_address[63:32];
+        egret_pkg::REG_TOKENS_1:    s_axi_rdata <= tokens_address[31:0];
+        egret_pkg::REG_TOKENS_2:    s_axi_rdata <= tokens_address[63:32];
+        egret_pkg::REG_RESULTS_1:   s_axi_rdata <= results_address[31:0];
+        egret_pkg::REG_RESULTS_2:   s_axi_rdata <= results_address[63:32];
+        egret_pkg::REG_LOGITS_1:    s_axi_rdata <= logits_address[31:0];
+        egret_pkg::REG_LOGITS_2:    s_axi_rdata <= logits_address[63:32];
+        egret_pkg::REG_COUNTERS_1:  s_axi_rdata <= counters_address[31:0];
+        egret_pkg::REG_COUNTERS_2:  s_axi_rdata <= counters_address[63:32];
+        egret_pkg::REG_STATUS:      s_axi_rdata <= status;
+        egret_pkg::REG_STATUS_CTRL: s_axi_rdata <= {31'd0, status_valid};
         default:         s_axi_rdata <= '0;
       endcase
     end else if (s_axi_rready) begin

@@ -1,7 +1,5 @@
 // Counts what happens during a command and writes the counters block (hls/kernel.json, "counters").
-module counters
-  import egret_pkg::*;
-#(
+module counters #(
     parameter int unsigned ENGINES   = 2,
     parameter int unsigned BUS_BYTES = 8,
     parameter logic [63:0] BUILD     = '0,
@@ -18,7 +16,6 @@ module counters
     input logic [ENGINES-1:0][7:0] macs,
     input logic [2:0]              event_layer,
     input logic [ENGINES-1:0]      event_valid,
-    output logic [63:0]            cycles,
 
     input  logic                   write_start,
     input  logic [63:0]            write_address,
@@ -33,16 +30,16 @@ module counters
     output logic                   busy
 );
 
-  localparam int unsigned WORDS         = IMAGE_COUNTERS_BYTES / 8;
+  localparam int unsigned WORDS         = egret_pkg::IMAGE_COUNTERS_BYTES / 8;
   localparam int unsigned WORDS_PER_BEAT = BUS_BYTES / 8;
   localparam int unsigned BEATS         = WORDS / WORDS_PER_BEAT;
   localparam int unsigned BEAT_BITS     = $clog2(BEATS);
 
-  logic [63:0] mac_count, unhidden_updates;
-  logic [ENGINES-1:0][63:0] beat_count, wait_count;
-  logic [IMAGE_MAX_LAYERS-1:0][63:0] event_count;
-
-  logic [15:0] macs_now, events_now;
+  // -- what happened in the last cycle: a register between the kernel's logic and the counters
+  logic [15:0] macs_now, events_now, macs_before;
+  logic running_before, unhidden_before;
+  logic [ENGINES-1:0] beat_before, waiting_before;
+  logic [egret_pkg::IMAGE_MAX_LAYERS-1:0][15:0] events_before;
   always_comb begin
     macs_now   = '0;
     events_now = '0;
@@ -51,44 +48,85 @@ module counters
       events_now += 16'(event_valid[e]);
     end
   end
-
-  logic [15:0] macs_before;  // a register between the sum over lanes and the wide addition
   always_ff @(posedge clk) begin
-    macs_before <= clear ? '0 : macs_now;
     if (clear) begin
-      cycles           <= '0;
-      mac_count        <= '0;
-      unhidden_updates <= '0;
-      beat_count       <= '0;
-      wait_count       <= '0;
-      event_count      <= '0;
+      running_before  <= 1'b0;
+      unhidden_before <= 1'b0;
+      macs_before     <= '0;
+      beat_before     <= '0;
+      waiting_before  <= '0;
+      events_before   <= '0;
     end else begin
-      if (running) cycles <= cycles + 64'd1;
-      mac_count        <= mac_count + 64'(macs_before);
-      unhidden_updates <= unhidden_updates + 64'(unhidden_update);
-      for (int e = 0; e < ENGINES; e++) begin
-        beat_count[e] <= beat_count[e] + 64'(beat[e]);
-        wait_count[e] <= wait_count[e] + 64'(waiting[e]);
-      end
-      event_count[event_layer] <= event_count[event_layer] + 64'(events_now);
+      running_before  <= running;
+      unhidden_before <= unhidden_update;
+      macs_before     <= macs_now;
+      beat_before     <= beat;
+      waiting_before  <= waiting;
+      for (int l = 0; l < egret_pkg::IMAGE_MAX_LAYERS; l++)
+        events_before[l] <= event_layer == 3'(l) ? events_now : 16'd0;
     end
+  end
+
+  // -- the counters
+  logic [63:0] cycles, mac_count, unhidden_updates;
+  logic [ENGINES-1:0][63:0] beat_count, wait_count;
+  logic [egret_pkg::IMAGE_MAX_LAYERS-1:0][63:0] event_count;
+  wide_counter count_cycles (
+      .clk,
+      .clear,
+      .increment(16'(running_before)),
+      .value    (cycles)
+  );
+  wide_counter count_macs (
+      .clk,
+      .clear,
+      .increment(macs_before),
+      .value    (mac_count)
+  );
+  wide_counter count_unhidden_updates (
+      .clk,
+      .clear,
+      .increment(16'(unhidden_before)),
+      .value    (unhidden_updates)
+  );
+  for (genvar e = 0; e < ENGINES; e++) begin : g_engine
+    wide_counter count_beats (
+        .clk,
+        .clear,
+        .increment(16'(beat_before[e])),
+        .value    (beat_count[e])
+    );
+    wide_counter count_waiting (
+        .clk,
+        .clear,
+        .increment(16'(waiting_before[e])),
+        .value    (wait_count[e])
+    );
+  end
+  for (genvar l = 0; l < egret_pkg::IMAGE_MAX_LAYERS; l++) begin : g_layer
+    wide_counter count_events (
+        .clk,
+        .clear,
+        .increment(events_before[l]),
+        .value    (event_count[l])
+    );
   end
 
   // -- write the block
   logic [WORDS-1:0][63:0] word;
   always_comb begin
     word                         = '0;
-    word[COUNTER_IDENTITY]       = {IMAGE_MAGIC, 32'(KERNEL_VERSION)};
-    word[COUNTER_BUILD]          = BUILD;
-    word[COUNTER_LIMITS]         = LIMITS;
-    word[COUNTER_STATUS]         = 64'(status);
-    word[COUNTER_CYCLES]         = cycles;
-    word[COUNTER_MACS]           = mac_count;
-    word[COUNTER_UPDATE_CYCLES]  = unhidden_updates;
-    for (int l = 0; l < IMAGE_MAX_LAYERS; l++) word[COUNTER_EVENTS+l] = event_count[l];
+    word[egret_pkg::COUNTER_IDENTITY]       = {egret_pkg::IMAGE_MAGIC, 32'(egret_pkg::KERNEL_VERSION)};
+    word[egret_pkg::COUNTER_BUILD]          = BUILD;
+    word[egret_pkg::COUNTER_LIMITS]         = LIMITS;
+    word[egret_pkg::COUNTER_STATUS]         = 64'(status);
+    word[egret_pkg::COUNTER_CYCLES]         = cycles;
+    word[egret_pkg::COUNTER_MACS]           = mac_count;
+    word[egret_pkg::COUNTER_UPDATE_CYCLES]  = unhidden_updates;
+    for (int l = 0; l < egret_pkg::IMAGE_MAX_LAYERS; l++) word[egret_pkg::COUNTER_EVENTS+l] = event_count[l];
     for (int e = 0; e < ENGINES; e++) begin
-      word[COUNTER_BEATS+e]       = beat_count[e];
-      word[COUNTER_WAIT_CYCLES+e] = wait_count[e];
+      word[egret_pkg::COUNTER_BEATS+e]       = beat_count[e];
+      word[egret_pkg::COUNTER_WAIT_CYCLES+e] = wait_count[e];
     end
   end
 

@@ -99,13 +99,12 @@ module decoder_sweep #(
   end
 
   logic valid_1, valid_2, valid_3;
-  logic [31:0] base_word_1, base_word_2;
+  logic [31:0] base_word_1;
   always_ff @(posedge clk) begin
     valid_1     <= !rst && issue;
     valid_2     <= !rst && valid_1;
     valid_3     <= !rst && valid_2;
     base_word_1 <= base_word;
-    base_word_2 <= base_word_1;
   end
 
   logic signed [LANES-1:0][31:0] logit_3, lane_best;
@@ -130,14 +129,15 @@ module decoder_sweep #(
     // -- stages 1 and 2, as in the neuron update
     logic signed [ACCUMULATOR_BITS:0] shifted_2;
     logic signed [15:0] bias_2;
-    logic [31:0] word_3;
+    logic [31:0] word_2, word_3;
     logic in_vocabulary_3;
     always_ff @(posedge clk) begin
       shifted_2 <= $signed({logit_sum[l], 1'b0}) >>> record_1[19:16];
       bias_2    <= record_1[15:0];
       logit_3[l] <= 32'($signed(shifted_2[ACCUMULATOR_BITS:1])) + $signed({31'd0, shifted_2[0]}) + 32'(bias_2);
-      word_3          <= base_word_2 + 32'(l * ENGINES);
-      in_vocabulary_3 <= base_word_2 + 32'(l * ENGINES) < vocabulary;
+      word_2          <= base_word_1 + 32'(l * ENGINES);
+      word_3          <= word_2;
+      in_vocabulary_3 <= word_2 < vocabulary;
     end
 
     // -- stage 3: words come in rising order, so a later one wins only if it is larger
@@ -153,34 +153,41 @@ module decoder_sweep #(
     end
   end
 
-  // -- compare the lanes
-  logic sweep_over, comparing;
-  logic [LANE_BITS-1:0] compared;
+  // -- compare the lanes: pick one, a cycle later compare it
+  logic sweep_over, picking, comparing;
+  logic [LANE_BITS-1:0] picked;
+  logic picked_valid;
+  logic signed [31:0] picked_logit;
+  logic [31:0] picked_word;
   logic was_sweeping;
   assign sweep_over = was_sweeping && !(sweeping || valid_1 || valid_2 || valid_3);
   always_ff @(posedge clk) begin
     if (rst) begin
       was_sweeping <= 1'b0;
+      picking      <= 1'b0;
       comparing    <= 1'b0;
       best_valid   <= 1'b0;
     end else begin
       was_sweeping <= start || sweeping || valid_1 || valid_2 || valid_3;
       if (start) best_valid <= 1'b0;
       if (sweep_over) begin
-        comparing <= 1'b1;
-        compared  <= '0;
-      end else if (comparing) begin
-        comparing <= 32'(compared) != LANES - 1;
-        compared  <= compared + 1'b1;
-        if (lane_valid[compared]
-            && (!best_valid || $signed(lane_best[compared]) > best_logit
-                || ($signed(lane_best[compared]) == best_logit && lane_word[compared] < best_word))) begin
-          best_valid <= 1'b1;
-          best_logit <= lane_best[compared];
-          best_word  <= lane_word[compared];
-        end
+        picking <= 1'b1;
+        picked  <= '0;
+      end else if (picking) begin
+        picking <= 32'(picked) != LANES - 1;
+        picked  <= picked + 1'b1;
+      end
+      comparing <= picking;
+      if (comparing && picked_valid
+          && (!best_valid || picked_logit > best_logit || (picked_logit == best_logit && picked_word < best_word))) begin
+        best_valid <= 1'b1;
+        best_logit <= picked_logit;
+        best_word  <= picked_word;
       end
     end
+    picked_valid <= lane_valid[picked];
+    picked_logit <= lane_best[picked];
+    picked_word  <= lane_word[picked];
   end
 
   // -- logits out: a queue of groups, then one logit per cycle into a beat
@@ -241,6 +248,6 @@ module decoder_sweep #(
   );
   assign beat_valid = !beat_empty;
 
-  assign busy = sweeping || was_sweeping || comparing || !group_empty || !beat_empty;
+  assign busy = sweeping || was_sweeping || picking || comparing || !group_empty || !beat_empty;
 
 endmodule

@@ -3,35 +3,19 @@
 // `egret_kernel` around it, with one set of ports per engine under the names that Vitis HLS would give them.
 //
 // Build parameters are described in hls/kernel.json, what the kernel does in docs/formats.md.
-module egret_core
-  import egret_pkg::DEFAULT_ACCUMULATOR_BITS;
-  import egret_pkg::DEFAULT_ACCUMULATOR_DEPTH;
-  import egret_pkg::DEFAULT_BUS_BYTES;
-  import egret_pkg::DEFAULT_ENGINES;
-  import egret_pkg::DEFAULT_GAP_BITS;
-  import egret_pkg::DEFAULT_LANES;
-  import egret_pkg::DEFAULT_LOGIT_DEPTH;
-  import egret_pkg::DEFAULT_MAX_BURST_BEATS;
-  import egret_pkg::DEFAULT_NEURON_DEPTH;
-  import egret_pkg::DEFAULT_POINTER_DEPTH;
-  import egret_pkg::DEFAULT_READS_IN_FLIGHT;
-  import egret_pkg::DEFAULT_WEIGHT_BITS;
-  import egret_pkg::IMAGE_MAX_ENGINES;
-  import egret_pkg::IMAGE_MAX_LAYERS;
-  import kernel_types_pkg::*;
-#(
-    parameter int unsigned ENGINES           = DEFAULT_ENGINES,
-    parameter int unsigned LANES             = DEFAULT_LANES,
-    parameter int unsigned BUS_BYTES         = DEFAULT_BUS_BYTES,
-    parameter int unsigned WEIGHT_BITS       = DEFAULT_WEIGHT_BITS,
-    parameter int unsigned GAP_BITS          = DEFAULT_GAP_BITS,
-    parameter int unsigned ACCUMULATOR_BITS  = DEFAULT_ACCUMULATOR_BITS,
-    parameter int unsigned NEURON_DEPTH      = DEFAULT_NEURON_DEPTH,
-    parameter int unsigned ACCUMULATOR_DEPTH = DEFAULT_ACCUMULATOR_DEPTH,
-    parameter int unsigned LOGIT_DEPTH       = DEFAULT_LOGIT_DEPTH,
-    parameter int unsigned POINTER_DEPTH     = DEFAULT_POINTER_DEPTH,
-    parameter int unsigned MAX_BURST_BEATS   = DEFAULT_MAX_BURST_BEATS,
-    parameter int unsigned READS_IN_FLIGHT   = DEFAULT_READS_IN_FLIGHT
+module egret_core #(
+    parameter int unsigned ENGINES           = egret_pkg::DEFAULT_ENGINES,
+    parameter int unsigned LANES             = egret_pkg::DEFAULT_LANES,
+    parameter int unsigned BUS_BYTES         = egret_pkg::DEFAULT_BUS_BYTES,
+    parameter int unsigned WEIGHT_BITS       = egret_pkg::DEFAULT_WEIGHT_BITS,
+    parameter int unsigned GAP_BITS          = egret_pkg::DEFAULT_GAP_BITS,
+    parameter int unsigned ACCUMULATOR_BITS  = egret_pkg::DEFAULT_ACCUMULATOR_BITS,
+    parameter int unsigned NEURON_DEPTH      = egret_pkg::DEFAULT_NEURON_DEPTH,
+    parameter int unsigned ACCUMULATOR_DEPTH = egret_pkg::DEFAULT_ACCUMULATOR_DEPTH,
+    parameter int unsigned LOGIT_DEPTH       = egret_pkg::DEFAULT_LOGIT_DEPTH,
+    parameter int unsigned POINTER_DEPTH     = egret_pkg::DEFAULT_POINTER_DEPTH,
+    parameter int unsigned MAX_BURST_BEATS   = egret_pkg::DEFAULT_MAX_BURST_BEATS,
+    parameter int unsigned READS_IN_FLIGHT   = egret_pkg::DEFAULT_READS_IN_FLIGHT
 ) (
     input  logic ap_clk,
     input  logic ap_rst_n,
@@ -84,7 +68,7 @@ module egret_core
 
   localparam int unsigned CLEAR_DEPTH = maximum(NEURON_DEPTH, maximum(ACCUMULATOR_DEPTH, LOGIT_DEPTH));
   localparam logic [63:0] BUILD = {
-    8'd0, 8'(IMAGE_MAX_LAYERS), 8'(ACCUMULATOR_BITS), 8'(BUS_BYTES),
+    8'd0, 8'(egret_pkg::IMAGE_MAX_LAYERS), 8'(ACCUMULATOR_BITS), 8'(BUS_BYTES),
     8'(GAP_BITS), 8'(WEIGHT_BITS), 8'(LANES), 8'(ENGINES)
   };
   // Less one each, so that a depth of 65536 fits.
@@ -93,7 +77,7 @@ module egret_core
   };
 
   initial begin
-    if (ENGINES < 1 || ENGINES > IMAGE_MAX_ENGINES) $error("egret_core: ENGINES must be 1 to %0d", IMAGE_MAX_ENGINES);
+    if (ENGINES < 1 || ENGINES > egret_pkg::IMAGE_MAX_ENGINES) $error("egret_core: ENGINES must be 1 to %0d", egret_pkg::IMAGE_MAX_ENGINES);
     if (maximum(CLEAR_DEPTH, POINTER_DEPTH) > 65536) $error("egret_core: a memory may be at most 65536 deep");
   end
 
@@ -144,29 +128,31 @@ module egret_core
   logic [7:0] load_error;
   logic [3:0] layers;
   logic [31:0] vocabulary, decoder_positions;
-  layer_t [IMAGE_MAX_LAYERS-1:0] layer;
-  phase_t [IMAGE_MAX_LAYERS-1:0] recurrent_phase, forward_phase;
+  kernel_types_pkg::layer_t [egret_pkg::IMAGE_MAX_LAYERS-1:0] layer;
+  kernel_types_pkg::phase_t [egret_pkg::IMAGE_MAX_LAYERS-1:0] recurrent_phase, forward_phase;
   logic [15:0] decoder_groups, table_plane_beats, table_row_beats;
   logic [ENGINES-1:0][63:0] table_address, columns_address;
   logic [ENGINES-1:0][31:0] columns_beats;
   logic [ENGINES-1:0] mark_done;
   logic [ENGINES-1:0] load_request_valid, walk_request_valid;
-  request_t [ENGINES-1:0] load_request, walk_request;
+  kernel_types_pkg::request_t load_request, walk_request;
+  logic [ENGINES-1:0][63:0] load_request_address, walk_request_address;
   logic request_accepted;
 
   // -- engines
   logic [ENGINES-1:0] engine_request_ready, engine_request_valid;
-  request_t [ENGINES-1:0] engine_request;
+  kernel_types_pkg::request_t engine_request;
+  logic [ENGINES-1:0][63:0] engine_request_address;
   logic clear, update_start, sweep_start, write_logits;
   logic [15:0] clear_address;
-  layer_t update_layer;
+  kernel_types_pkg::layer_t update_layer;
   logic [ENGINES-1:0] update_busy, sweep_busy, fetch_busy, write_busy, best_valid;
   logic [ENGINES-1:0][31:0] best_logit, best_word;
   logic [ENGINES-1:0] event_valid;
   logic [ENGINES-1:0][15:0] event_neuron;
   logic [ENGINES-1:0][7:0] event_value;
   logic [ENGINES-1:0] beat_valid;
-  destination_e [ENGINES-1:0] beat_destination;
+  kernel_types_pkg::destination_e [ENGINES-1:0] beat_destination;
   logic [ENGINES-1:0][23:0] beat_index;
   logic [ENGINES-1:0][8*BUS_BYTES-1:0] beat_data;
   logic [ENGINES-1:0] logits_job_valid, logits_job_ready;
@@ -180,16 +166,16 @@ module egret_core
   logic [ENGINES-1:0][7:0] macs;
 
   image_loader #(
-      .ENGINES,
-      .LANES,
-      .BUS_BYTES,
-      .WEIGHT_BITS,
-      .GAP_BITS,
-      .ACCUMULATOR_BITS,
-      .NEURON_DEPTH,
-      .ACCUMULATOR_DEPTH,
-      .LOGIT_DEPTH,
-      .POINTER_DEPTH
+      .ENGINES(ENGINES),
+      .LANES(LANES),
+      .BUS_BYTES(BUS_BYTES),
+      .WEIGHT_BITS(WEIGHT_BITS),
+      .GAP_BITS(GAP_BITS),
+      .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
+      .NEURON_DEPTH(NEURON_DEPTH),
+      .ACCUMULATOR_DEPTH(ACCUMULATOR_DEPTH),
+      .LOGIT_DEPTH(LOGIT_DEPTH),
+      .POINTER_DEPTH(POINTER_DEPTH)
   ) loader (
       .clk,
       .rst,
@@ -199,11 +185,12 @@ module egret_core
       .busy         (load_busy),
       .done         (load_done),
       .error        (load_error),
-      .beat_valid   (beat_valid[0] && beat_destination[0] == TO_HEADER),
+      .beat_valid   (beat_valid[0] && beat_destination[0] == kernel_types_pkg::TO_HEADER),
       .beat_index   (beat_index[0]),
       .beat_data    (beat_data[0]),
       .request_valid(load_request_valid),
       .request      (load_request),
+      .request_address(load_request_address),
       .request_ready(request_accepted),
       .mark_done,
       .layers,
@@ -222,14 +209,14 @@ module egret_core
 
   // -- events
   logic phase_start, phase_busy, column_request_valid, column_request_ready;
-  phase_t phase;
+  kernel_types_pkg::phase_t phase;
   logic [15:0] phase_base;
-  request_t column_request;
-  logic [IMAGE_MAX_LAYERS-1:0][15:0] events;
+  kernel_types_pkg::request_t column_request;
+  logic [egret_pkg::IMAGE_MAX_LAYERS-1:0][15:0] events;
   event_queue #(
-      .ENGINES,
-      .NEURON_DEPTH,
-      .MAX_LAYERS(IMAGE_MAX_LAYERS)
+      .ENGINES(ENGINES),
+      .NEURON_DEPTH(NEURON_DEPTH),
+      .MAX_LAYERS(egret_pkg::IMAGE_MAX_LAYERS)
   ) queue (
       .clk,
       .rst,
@@ -255,15 +242,17 @@ module egret_core
   logic [ENGINES-1:0] wanted;
   logic all_ready;
   always_comb begin
-    wanted         = walk_request_valid;
-    engine_request = walk_request;
+    wanted                 = walk_request_valid;
+    engine_request         = walk_request;
+    engine_request_address = walk_request_address;
     if (load_busy) begin
-      wanted         = load_request_valid;
-      engine_request = load_request;
+      wanted                 = load_request_valid;
+      engine_request         = load_request;
+      engine_request_address = load_request_address;
     end
     if (column_request_valid) begin
-      wanted = '1;
-      for (int e = 0; e < ENGINES; e++) engine_request[e] = column_request;
+      wanted         = '1;
+      engine_request = column_request;
     end
     all_ready = (wanted & ~engine_request_ready) == '0;
   end
@@ -280,12 +269,12 @@ module egret_core
   logic [23:0] record_job_beats;
   logic [8*BUS_BYTES-1:0] record_data;
   token_interface #(
-      .BUS_BYTES
+      .BUS_BYTES(BUS_BYTES)
   ) tokens (
       .clk,
       .rst,
       .token_clear,
-      .beat_valid   (beat_valid[0] && beat_destination[0] == TO_TOKENS),
+      .beat_valid   (beat_valid[0] && beat_destination[0] == kernel_types_pkg::TO_TOKENS),
       .beat_data    (beat_data[0]),
       .chunk_request,
       .chunk_room,
@@ -313,14 +302,14 @@ module egret_core
   // -- counters
   logic counters_clear, counters_running, counters_write, counters_busy;
   logic counters_job_valid, counters_data_valid;
-  logic [63:0] cycles, counters_job_address;
+  logic [63:0] counters_job_address;
   logic [23:0] counters_job_beats;
   logic [8*BUS_BYTES-1:0] counters_data;
   counters #(
-      .ENGINES,
-      .BUS_BYTES,
-      .BUILD,
-      .LIMITS
+      .ENGINES(ENGINES),
+      .BUS_BYTES(BUS_BYTES),
+      .BUILD(BUILD),
+      .LIMITS(LIMITS)
   ) counts (
       .clk,
       .rst,
@@ -332,7 +321,6 @@ module egret_core
       .macs,
       .event_layer    (update_layer.layer),
       .event_valid,
-      .cycles,
       .write_start    (counters_write),
       .write_address  (counters_address),
       .status,
@@ -360,9 +348,9 @@ module egret_core
   assign record_data_ready = !counters_busy && extra_data_ready[0];
 
   sequencer #(
-      .ENGINES,
-      .BUS_BYTES,
-      .CLEAR_DEPTH
+      .ENGINES(ENGINES),
+      .BUS_BYTES(BUS_BYTES),
+      .CLEAR_DEPTH(CLEAR_DEPTH)
   ) walk (
       .clk,
       .rst,
@@ -391,6 +379,7 @@ module egret_core
       .table_address,
       .request_valid(walk_request_valid),
       .request      (walk_request),
+      .request_address(walk_request_address),
       .request_ready(request_accepted),
       .phase_start,
       .phase,
@@ -434,31 +423,31 @@ module egret_core
       .counters_clear,
       .counters_running,
       .counters_write,
-      .counters_busy,
-      .cycles
+      .counters_busy
   );
 
   for (genvar e = 0; e < ENGINES; e++) begin : g_engine
     engine #(
-        .ENGINES,
+        .ENGINES(ENGINES),
         .ENGINE(e),
-        .LANES,
-        .BUS_BYTES,
-        .WEIGHT_BITS,
-        .GAP_BITS,
-        .ACCUMULATOR_BITS,
-        .NEURON_DEPTH,
-        .ACCUMULATOR_DEPTH,
-        .LOGIT_DEPTH,
-        .POINTER_DEPTH,
-        .MAX_BURST_BEATS,
-        .READS_IN_FLIGHT
+        .LANES(LANES),
+        .BUS_BYTES(BUS_BYTES),
+        .WEIGHT_BITS(WEIGHT_BITS),
+        .GAP_BITS(GAP_BITS),
+        .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
+        .NEURON_DEPTH(NEURON_DEPTH),
+        .ACCUMULATOR_DEPTH(ACCUMULATOR_DEPTH),
+        .LOGIT_DEPTH(LOGIT_DEPTH),
+        .POINTER_DEPTH(POINTER_DEPTH),
+        .MAX_BURST_BEATS(MAX_BURST_BEATS),
+        .READS_IN_FLIGHT(READS_IN_FLIGHT)
     ) engine (
         .clk,
         .rst,
         .request_valid     (engine_request_valid[e]),
         .request_ready     (engine_request_ready[e]),
-        .request           (engine_request[e]),
+        .request           (engine_request),
+        .request_address   (engine_request_address[e]),
         .mark_done         (mark_done[e]),
         .columns_address   (columns_address[e]),
         .columns_beats     (columns_beats[e]),

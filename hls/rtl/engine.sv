@@ -1,9 +1,7 @@
 // An engine: one AXI read port, the lanes behind it with their accumulators, and the neuron update and decoder
 // sweep of the neurons and words dealt to it. Also writes logits (every engine), results and counters (engine
 // 0: `extra` job) through the port's write channel.
-module engine
-  import kernel_types_pkg::*;
-#(
+module engine #(
     parameter int unsigned ENGINES           = 2,
     parameter int unsigned ENGINE            = 0,
     parameter int unsigned LANES             = 5,
@@ -23,7 +21,8 @@ module engine
 
     input  logic     request_valid,
     output logic     request_ready,
-    input  request_t request,
+    input  kernel_types_pkg::request_t request,
+    input  logic [63:0] request_address,
     output logic     mark_done,
 
     input logic [63:0] columns_address,
@@ -34,7 +33,7 @@ module engine
     input logic [15:0] clear_address,
 
     input  logic   update_start,
-    input  layer_t layer,
+    input  kernel_types_pkg::layer_t layer,
     output logic   update_busy,
 
     input  logic               sweep_start,
@@ -52,7 +51,7 @@ module engine
 
     // -- header and token beats, for whoever asked
     output logic                   beat_valid,
-    output destination_e           beat_destination,
+    output kernel_types_pkg::destination_e           beat_destination,
     output logic [23:0]            beat_index,
     output logic [8*BUS_BYTES-1:0] beat_data,
 
@@ -115,19 +114,20 @@ module engine
   logic [15:0] beat_accumulator_base;
 
   column_fetcher #(
-      .BUS_BYTES,
-      .POINTER_DEPTH,
-      .MAX_BURST_BEATS,
-      .READS_IN_FLIGHT
+      .BUS_BYTES(BUS_BYTES),
+      .POINTER_DEPTH(POINTER_DEPTH),
+      .MAX_BURST_BEATS(MAX_BURST_BEATS),
+      .READS_IN_FLIGHT(READS_IN_FLIGHT)
   ) fetcher (
       .clk,
       .rst,
       .request_valid,
       .request_ready,
       .request,
+      .request_address,
       .columns_address,
       .columns_beats,
-      .pointer_write      (beat_valid && beat_destination == TO_POINTERS),
+      .pointer_write      (beat_valid && beat_destination == kernel_types_pkg::TO_POINTERS),
       .pointer_write_index(beat_index[15:0]),
       .pointer_write_data (beat_data[31:0]),
       .m_axi_arvalid,
@@ -155,7 +155,7 @@ module engine
       .read_error
   );
 
-  assign counted_beat = beat_valid && (beat_destination == TO_LANES || beat_destination == TO_TABLE);
+  assign counted_beat = beat_valid && (beat_destination == kernel_types_pkg::TO_LANES || beat_destination == kernel_types_pkg::TO_TABLE);
 
   // -- lanes
   logic [LANES-1:0] mac;
@@ -175,14 +175,14 @@ module engine
 
   for (genvar l = 0; l < LANES; l++) begin : g_lane
     lane #(
-        .WEIGHT_BITS,
-        .GAP_BITS,
-        .ACCUMULATOR_BITS,
-        .ACCUMULATOR_DEPTH,
-        .LOGIT_DEPTH
+        .WEIGHT_BITS(WEIGHT_BITS),
+        .GAP_BITS(GAP_BITS),
+        .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
+        .ACCUMULATOR_DEPTH(ACCUMULATOR_DEPTH),
+        .LOGIT_DEPTH(LOGIT_DEPTH)
     ) lane (
         .clk,
-        .entry_valid(beat_valid && beat_destination == TO_LANES),
+        .entry_valid(beat_valid && beat_destination == kernel_types_pkg::TO_LANES),
         .entry_first(beat_first),
         .entry      (beat_data[ENTRY_BITS*l+:ENTRY_BITS]),
         .value      (beat_value),
@@ -209,13 +209,13 @@ module engine
   logic [15:0] record_write_position;
   logic [95:0] record_write_data;
   if (BUS_BYTES == 16) begin : g_record_in_a_beat
-    assign record_write          = beat_valid && beat_destination == TO_NEURONS;
+    assign record_write          = beat_valid && beat_destination == kernel_types_pkg::TO_NEURONS;
     assign record_write_position = beat_index[15:0];
     assign record_write_data     = beat_data[95:0];
   end else begin : g_record_in_two_beats
     logic [63:0] biases;
     always_ff @(posedge clk) if (beat_valid) biases <= beat_data[63:0];
-    assign record_write          = beat_valid && beat_destination == TO_NEURONS && beat_index[0];
+    assign record_write          = beat_valid && beat_destination == kernel_types_pkg::TO_NEURONS && beat_index[0];
     assign record_write_position = beat_index[16:1];
     assign record_write_data     = {beat_data[31:0], biases};
   end
@@ -224,7 +224,7 @@ module engine
   logic table_beat;
   logic [1:0] table_plane, table_plane_now;
   logic [15:0] table_word, table_word_now;
-  assign table_beat      = beat_valid && beat_destination == TO_TABLE;
+  assign table_beat      = beat_valid && beat_destination == kernel_types_pkg::TO_TABLE;
   assign table_plane_now = beat_first ? 2'd0 : table_plane;
   assign table_word_now  = beat_first ? 16'd0 : table_word;
   always_ff @(posedge clk) begin
@@ -240,12 +240,12 @@ module engine
   end
 
   neuron_update #(
-      .ENGINES,
-      .ENGINE,
-      .LANES,
-      .BUS_BYTES,
-      .ACCUMULATOR_BITS,
-      .NEURON_DEPTH
+      .ENGINES(ENGINES),
+      .ENGINE(ENGINE),
+      .LANES(LANES),
+      .BUS_BYTES(BUS_BYTES),
+      .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
+      .NEURON_DEPTH(NEURON_DEPTH)
   ) update (
       .clk,
       .rst,
@@ -273,12 +273,12 @@ module engine
   logic logits_valid, logits_ready;
   logic [8*BUS_BYTES-1:0] logits_data;
   decoder_sweep #(
-      .ENGINES,
-      .ENGINE,
-      .LANES,
-      .BUS_BYTES,
-      .ACCUMULATOR_BITS,
-      .LOGIT_DEPTH
+      .ENGINES(ENGINES),
+      .ENGINE(ENGINE),
+      .LANES(LANES),
+      .BUS_BYTES(BUS_BYTES),
+      .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
+      .LOGIT_DEPTH(LOGIT_DEPTH)
   ) decoder (
       .clk,
       .rst,
@@ -290,7 +290,7 @@ module engine
       .logit_enable      (sweep_logit_enable),
       .logit_address     (sweep_logit_address),
       .logit_sum,
-      .record_write      (beat_valid && beat_destination == TO_DECODER),
+      .record_write      (beat_valid && beat_destination == kernel_types_pkg::TO_DECODER),
       .record_write_index(beat_index),
       .record_write_data (beat_data[19:0]),
       .best_valid,
@@ -312,8 +312,8 @@ module engine
   end
 
   axi_writer #(
-      .BUS_BYTES,
-      .MAX_BURST_BEATS
+      .BUS_BYTES(BUS_BYTES),
+      .MAX_BURST_BEATS(MAX_BURST_BEATS)
   ) writer (
       .clk,
       .rst,

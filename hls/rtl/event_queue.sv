@@ -4,9 +4,7 @@
 // Each engine's neuron update appends to its own list, so that all of them may fire in one cycle. A list stays
 // until the layer's next update overwrites it: it is played for the layer above, for the decoder, and, one
 // token later, for the layer's own recurrent weights.
-module event_queue
-  import kernel_types_pkg::*;
-#(
+module event_queue #(
     parameter int unsigned ENGINES      = 2,
     parameter int unsigned NEURON_DEPTH = 2048,
     parameter int unsigned MAX_LAYERS   = 8
@@ -24,12 +22,12 @@ module event_queue
     input logic [ENGINES-1:0][7:0]         event_value,
 
     input  logic        phase_start,
-    input  phase_t      phase,
+    input  kernel_types_pkg::phase_t      phase,
     input  logic [15:0] phase_base,  // the first position of the phase's layer
     output logic        phase_busy,
 
     output logic     request_valid,
-    output request_t request,
+    output kernel_types_pkg::request_t request,
     input  logic     request_ready,
 
     output logic [MAX_LAYERS-1:0][15:0] events  // in each layer's lists, all engines
@@ -45,7 +43,7 @@ module event_queue
   logic [15:0] write_base;
   logic read_enable;
   logic [15:0] read_index;
-  phase_t current;
+  kernel_types_pkg::phase_t current;
   logic [15:0] current_base;
   logic [ENGINES-1:0][23:0] read_event;
 
@@ -56,12 +54,18 @@ module event_queue
     end
   end
 
-  for (genvar e = 0; e < ENGINES; e++) begin : g_list
-    always_ff @(posedge clk) begin
-      if (rst || clear) length[e] <= '0;
-      else if (append_start) length[e][append_layer[LAYER_BITS-1:0]] <= '0;
-      else if (event_valid[e]) length[e][writing] <= length[e][writing] + 16'd1;
+  always_ff @(posedge clk) begin
+    if (rst || clear) begin
+      length <= '0;
+    end else begin
+      for (int e = 0; e < ENGINES; e++) begin
+        if (append_start) length[e][append_layer[LAYER_BITS-1:0]] <= '0;
+        else if (event_valid[e]) length[e][writing] <= length[e][writing] + 16'd1;
+      end
     end
+  end
+
+  for (genvar e = 0; e < ENGINES; e++) begin : g_list
     logic [15:0] write_address, read_address;
     assign write_address = write_base + length[e][writing];
     assign read_address  = current_base + read_index;
@@ -131,8 +135,8 @@ module event_queue
   assign request_valid = state == OFFER;
   always_comb begin
     request                  = '0;
-    request.kind             = REQUEST_COLUMN;
-    request.destination      = TO_LANES;
+    request.kind             = kernel_types_pkg::REQUEST_COLUMN;
+    request.destination      = kernel_types_pkg::TO_LANES;
     request.pointer          = current.pointer_base + read_event[engine][23:8];
     request.value            = read_event[engine][7:0];
     request.bank             = current.bank;

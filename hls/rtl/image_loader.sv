@@ -3,17 +3,7 @@
 //
 // Nothing outside the first `image bytes` of the image is ever asked for: every section's end is checked here,
 // every column's end by the column fetcher.
-module image_loader
-  import egret_pkg::ERROR_BAD_IMAGE;
-  import egret_pkg::ERROR_LIMIT;
-  import egret_pkg::ERROR_OK;
-  import egret_pkg::ERROR_WRONG_BUILD;
-  import egret_pkg::IMAGE_FORMAT_VERSION;
-  import egret_pkg::IMAGE_HEADER_BYTES;
-  import egret_pkg::IMAGE_MAGIC;
-  import egret_pkg::IMAGE_MAX_LAYERS;
-  import kernel_types_pkg::*;
-#(
+module image_loader #(
     parameter int unsigned ENGINES           = 2,
     parameter int unsigned LANES             = 5,
     parameter int unsigned BUS_BYTES         = 8,
@@ -40,15 +30,16 @@ module image_loader
     input  logic [8*BUS_BYTES-1:0] beat_data,
 
     output logic [ENGINES-1:0]     request_valid,
-    output request_t [ENGINES-1:0] request,
+    output kernel_types_pkg::request_t request,
+    output logic [ENGINES-1:0][63:0] request_address,
     input  logic                   request_ready,
     input  logic [ENGINES-1:0]     mark_done,
 
     output logic [3:0]                              layers,
     output logic [31:0]                             vocabulary,
-    output layer_t [IMAGE_MAX_LAYERS-1:0]           layer,
-    output phase_t [IMAGE_MAX_LAYERS-1:0]           recurrent_phase,  // R_l: the layer's own events
-    output phase_t [IMAGE_MAX_LAYERS-1:0]           forward_phase,    // W_l+1, or the decoder for the last layer
+    output kernel_types_pkg::layer_t [egret_pkg::IMAGE_MAX_LAYERS-1:0]           layer,
+    output kernel_types_pkg::phase_t [egret_pkg::IMAGE_MAX_LAYERS-1:0]           recurrent_phase,  // R_l: the layer's own events
+    output kernel_types_pkg::phase_t [egret_pkg::IMAGE_MAX_LAYERS-1:0]           forward_phase,    // W_l+1, or the decoder for the last layer
     output logic [15:0]                             decoder_groups,
     output logic [31:0]                             decoder_positions,  // decoder_groups * LANES
     output logic [15:0]                             table_plane_beats,
@@ -60,7 +51,7 @@ module image_loader
 
   localparam int unsigned SLOTS         = ENGINES * LANES;
   localparam int unsigned BEAT_SHIFT    = $clog2(BUS_BYTES);
-  localparam int unsigned HEADER_BEATS  = IMAGE_HEADER_BYTES / BUS_BYTES;
+  localparam int unsigned HEADER_BEATS  = egret_pkg::IMAGE_HEADER_BYTES / BUS_BYTES;
   localparam int unsigned HEADER_BITS   = $clog2(HEADER_BEATS);
   localparam int unsigned WORD_BITS     = BEAT_SHIFT - 2;  // bits that select a word in a beat
   localparam int unsigned ENGINE_BITS   = ENGINES > 1 ? $clog2(ENGINES) : 1;
@@ -69,7 +60,7 @@ module image_loader
       {8'(GAP_BITS), 8'(WEIGHT_BITS), 8'(LANES), 8'(ENGINES)};
   localparam logic [31:0] BUS_WORD = {16'd0, 8'(ACCUMULATOR_BITS), 8'(BUS_BYTES)};
 
-  typedef enum logic [3:0] {
+  typedef enum logic [4:0] {
     IDLE,
     READ_HEADER,
     MARK_HEADER,
@@ -77,10 +68,15 @@ module image_loader
     CHECK_FIXED,       // words 0 to 7
     CHECK_LAYER,       // words 8 to 15
     COUNT_GROUPS,      // of the layer: a round of SLOTS neurons per cycle
+    STORE_LAYER,
     COUNT_WORDS,       // of the decoder, likewise
+    MEASURE_ROW,       // of the table
+    MULTIPLY_TABLE,    // the two halves of the product
     MEASURE_TABLE,
     CHECK_ENGINE,      // words 32 + 8 e to 38 + 8 e
-    CHECK_SECTION,     // the section that the word begins: does it end in the image?
+    MEASURE_SECTION,   // that the word begins
+    ADD_SECTION,
+    CHECK_SECTION,     // does it end in the image?
     FILL,              // ask for pointers, neuron records, decoder records, a mark
     WAIT_FILL,
     FINISH
@@ -96,25 +92,29 @@ module image_loader
   logic [31:0] image_bytes;
   logic [3:0] index;                      // layer being checked
   logic [15:0] neurons;                   // of the layer being counted
-  logic [31:0] covered;                   // neurons or words in the groups counted so far
+  logic [31:0] uncounted;                 // neurons or words that are in none of the groups counted so far
   logic [15:0] groups;
+  logic [15:0] position_base, accumulator_base;  // where the layer being counted begins
   logic [31:0] positions;                 // all layers so far
   logic [1:0][15:0] accumulators;         // per bank, all layers so far
-  logic [31:0] pointers;                  // all matrices so far
+  logic [31:0] pointers, next_pointers;   // all matrices so far; with those of the layer being counted
   logic [47:0] table_beats;               // of an engine's whole table
   logic [ENGINE_BITS-1:0] engine;
   logic [2:0] field;                      // word of the engine's header entry
   logic [47:0] section_beats;
-  logic [ENGINES-1:0][31:0] pointers_offset, neurons_offset, decoder_offset;
+  logic [ENGINES-1:0][63:0] pointers_address, neurons_address, decoder_address;
   logic [1:0] filling;
   logic [ENGINES-1:0] marks_awaited;
 
   logic last_engine;
   assign last_engine = 32'(engine) == ENGINES - 1;
 
-  // End of the section that starts at `word`, in a sum too wide to wrap.
-  logic [52:0] section_end;
-  assign section_end = 53'(word) + (53'(section_beats) << BEAT_SHIFT);
+  // The section that starts at `word`. Sums of 64 bits are made in two halves, one a cycle.
+  logic section_too_long;  // 2^32 bytes or more
+  logic [31:0] section_offset, section_bytes;
+  logic [32:0] section_end, section_low;
+  logic [63:0] section_address;
+  assign section_address = {image_address[63:32] + 32'(section_low[32]), section_low[31:0]};
 
   always_comb begin
     case (field)
@@ -126,18 +126,51 @@ module image_loader
     endcase
   end
 
-  logic [31:0] next_covered;
   logic counted;
-  assign next_covered = covered + 32'(SLOTS);
-  assign counted = next_covered >= (state == COUNT_GROUPS ? 32'(neurons) : vocabulary);
+  assign counted = uncounted <= 32'(SLOTS);
+  logic [31:0] table_low_product, table_high_product;
 
+  // What the layer being counted comes to, in STORE_LAYER.
   logic bank;
+  kernel_types_pkg::layer_t counted_layer;
+  kernel_types_pkg::phase_t counted_recurrent, counted_forward;
   assign bank = index[0];
+  always_comb begin
+    counted_layer.layer            = index[2:0];
+    counted_layer.neurons          = neurons;
+    counted_layer.groups           = groups;
+    counted_layer.position_base    = position_base;
+    counted_layer.bank             = bank ? kernel_types_pkg::BANK_ODD : kernel_types_pkg::BANK_EVEN;
+    counted_layer.accumulator_base = accumulator_base;
+
+    counted_recurrent.layer            = index[2:0];
+    counted_recurrent.pointer_base     = pointers[15:0];
+    counted_recurrent.bank             = counted_layer.bank;
+    // gx stands first in memory; the recurrent matrix has z, r, gr
+    counted_recurrent.accumulator_base = accumulator_base + groups;
+
+    counted_forward.layer        = index[2:0];
+    counted_forward.pointer_base = pointers[15:0] + neurons + 16'd1;
+    if (index + 4'd1 == layers) begin
+      counted_forward.bank             = kernel_types_pkg::BANK_DECODER;
+      counted_forward.accumulator_base = '0;
+    end else begin
+      counted_forward.bank             = bank ? kernel_types_pkg::BANK_EVEN : kernel_types_pkg::BANK_ODD;
+      // what the layers before have taken in the next layer's bank: its own base, gx first
+      counted_forward.accumulator_base = accumulators[~bank];
+    end
+  end
 
   task automatic fail(input logic [7:0] code);
     error <= code;
     state <= FINISH;
   endtask
+
+  always_ff @(posedge clk) begin
+    next_pointers      <= pointers + 2 * (32'(neurons) + 32'd1);
+    table_low_product  <= 32'(vocabulary[15:0]) * 32'(table_row_beats);
+    table_high_product <= 32'(vocabulary[31:16]) * 32'(table_row_beats);
+  end
 
   always_ff @(posedge clk) begin
     if (rst) begin
@@ -148,7 +181,7 @@ module image_loader
       case (state)
         IDLE:
           if (start) begin
-            error        <= ERROR_OK;
+            error        <= egret_pkg::ERROR_OK;
             word_index   <= '0;
             index        <= '0;
             positions    <= '0;
@@ -167,143 +200,153 @@ module image_loader
         CHECK_FIXED: begin
           word_index <= word_index + 7'd1;
           case (word_index[2:0])
-            3'd0: if (word != IMAGE_MAGIC) fail(ERROR_BAD_IMAGE);
-            3'd1: if (word != IMAGE_FORMAT_VERSION) fail(ERROR_BAD_IMAGE);
+            3'd0: if (word != egret_pkg::IMAGE_MAGIC) fail(egret_pkg::ERROR_BAD_IMAGE);
+            3'd1: if (word != egret_pkg::IMAGE_FORMAT_VERSION) fail(egret_pkg::ERROR_BAD_IMAGE);
             3'd2: begin
               image_bytes <= word;
-              if (word < IMAGE_HEADER_BYTES) fail(ERROR_BAD_IMAGE);
+              if (word < egret_pkg::IMAGE_HEADER_BYTES) fail(egret_pkg::ERROR_BAD_IMAGE);
             end
             3'd3: ;  // checksum: the host's business
-            3'd4: if (word != BUILD_WORD) fail(ERROR_WRONG_BUILD);
-            3'd5: if (word != BUS_WORD) fail(ERROR_WRONG_BUILD);
+            3'd4: if (word != BUILD_WORD) fail(egret_pkg::ERROR_WRONG_BUILD);
+            3'd5: if (word != BUS_WORD) fail(egret_pkg::ERROR_WRONG_BUILD);
             3'd6: begin
               layers <= word[3:0];
-              if (word == '0 || word > IMAGE_MAX_LAYERS) fail(ERROR_BAD_IMAGE);
+              if (word == '0 || word > egret_pkg::IMAGE_MAX_LAYERS) fail(egret_pkg::ERROR_BAD_IMAGE);
             end
             default: begin
               vocabulary <= word;
-              if (word == '0) fail(ERROR_BAD_IMAGE);
+              if (word == '0) fail(egret_pkg::ERROR_BAD_IMAGE);
               else state <= CHECK_LAYER;
             end
           endcase
         end
 
         CHECK_LAYER: begin
-          covered <= '0;
-          groups  <= '0;
-          neurons <= word[15:0];
+          uncounted <= word;
+          groups    <= '0;
+          neurons   <= word[15:0];
           if (index == layers) begin
-            state <= COUNT_WORDS;
+            uncounted         <= vocabulary;
             decoder_positions <= '0;
+            state             <= COUNT_WORDS;
           end else if (word == '0) begin
-            fail(ERROR_BAD_IMAGE);
+            fail(egret_pkg::ERROR_BAD_IMAGE);
           end else if (word > 32'd65535) begin
-            fail(ERROR_LIMIT);
+            fail(egret_pkg::ERROR_LIMIT);
           end else begin
-            layer[index[2:0]].layer            <= index[2:0];
-            layer[index[2:0]].neurons          <= word[15:0];
-            layer[index[2:0]].position_base    <= positions[15:0];
-            layer[index[2:0]].bank             <= bank ? BANK_ODD : BANK_EVEN;
-            layer[index[2:0]].accumulator_base <= accumulators[bank];
-            state <= COUNT_GROUPS;
+            position_base    <= positions[15:0];
+            accumulator_base <= accumulators[bank];
+            state            <= COUNT_GROUPS;
           end
         end
 
         COUNT_GROUPS: begin
-          covered            <= next_covered;
+          uncounted          <= uncounted - 32'(SLOTS);
           groups             <= groups + 16'd1;
           positions          <= positions + 32'(LANES);
           accumulators[bank] <= accumulators[bank] + 16'd4;
           // Checked every round, so nothing here can wrap.
           if (positions + 32'(LANES) > NEURON_DEPTH || 32'(accumulators[bank]) + 32'd4 > ACCUMULATOR_DEPTH) begin
-            fail(ERROR_LIMIT);
+            fail(egret_pkg::ERROR_LIMIT);
           end else if (counted) begin
-            if (pointers + 2 * (32'(neurons) + 32'd1) > POINTER_DEPTH) begin
-              fail(ERROR_LIMIT);
-            end else begin
-              layer[index[2:0]].groups                     <= groups + 16'd1;
-              recurrent_phase[index[2:0]].layer            <= index[2:0];
-              recurrent_phase[index[2:0]].pointer_base     <= pointers[15:0];
-              recurrent_phase[index[2:0]].bank             <= bank ? BANK_ODD : BANK_EVEN;
-              // gx stands first in memory; the recurrent matrix has z, r, gr
-              recurrent_phase[index[2:0]].accumulator_base <= layer[index[2:0]].accumulator_base + groups + 16'd1;
-              forward_phase[index[2:0]].layer              <= index[2:0];
-              forward_phase[index[2:0]].pointer_base       <= pointers[15:0] + neurons + 16'd1;
-              if (index + 4'd1 == layers) begin
-                forward_phase[index[2:0]].bank             <= BANK_DECODER;
-                forward_phase[index[2:0]].accumulator_base <= '0;
-              end else begin
-                forward_phase[index[2:0]].bank             <= bank ? BANK_EVEN : BANK_ODD;
-                // what the layers before have taken in the next layer's bank: its own base, gx first
-                forward_phase[index[2:0]].accumulator_base <= accumulators[~bank];
-              end
-              pointers   <= pointers + 2 * (32'(neurons) + 32'd1);
-              index      <= index + 4'd1;
-              word_index <= word_index + 7'd1;
-              if (index + 4'd1 == 4'(IMAGE_MAX_LAYERS)) begin
-                covered           <= '0;
-                groups            <= '0;
-                decoder_positions <= '0;
-                state             <= COUNT_WORDS;
-              end else begin
-                state <= CHECK_LAYER;
-              end
-            end
+            state <= STORE_LAYER;
+          end
+        end
+
+        STORE_LAYER: begin
+          layer[index[2:0]]           <= counted_layer;
+          recurrent_phase[index[2:0]] <= counted_recurrent;
+          forward_phase[index[2:0]]   <= counted_forward;
+          pointers                    <= next_pointers;
+          index                       <= index + 4'd1;
+          word_index                  <= word_index + 7'd1;
+          if (next_pointers > POINTER_DEPTH) begin
+            fail(egret_pkg::ERROR_LIMIT);
+          end else if (index + 4'd1 == 4'(egret_pkg::IMAGE_MAX_LAYERS)) begin
+            uncounted         <= vocabulary;
+            groups            <= '0;
+            decoder_positions <= '0;
+            state             <= COUNT_WORDS;
+          end else begin
+            state <= CHECK_LAYER;
           end
         end
 
         COUNT_WORDS: begin
-          covered           <= next_covered;
+          uncounted         <= uncounted - 32'(SLOTS);
           groups            <= groups + 16'd1;
           decoder_positions <= decoder_positions + 32'(LANES);
           if (32'(groups) + 32'd1 > LOGIT_DEPTH) begin
-            fail(ERROR_LIMIT);
+            fail(egret_pkg::ERROR_LIMIT);
           end else if (counted) begin
             decoder_groups <= groups + 16'd1;
             // a plane of the table: int16 entries for the positions of layer 0
             table_plane_beats <= (16'(layer0_positions) + 16'((1 << TABLE_SHIFT) - 1)) >> TABLE_SHIFT;
-            state <= MEASURE_TABLE;
+            state <= MEASURE_ROW;
           end
         end
 
-        MEASURE_TABLE: begin
+        MEASURE_ROW: begin
           table_row_beats <= 16'd3 * table_plane_beats;
-          table_beats     <= vocabulary * 32'(16'd3 * table_plane_beats);
-          word_index      <= 7'd32;
-          state           <= CHECK_ENGINE;
+          state           <= MULTIPLY_TABLE;
+        end
+
+        MULTIPLY_TABLE: state <= MEASURE_TABLE;
+
+        MEASURE_TABLE: begin
+          table_beats <= 48'(table_low_product) + {table_high_product, 16'd0};
+          word_index  <= 7'd32;
+          state       <= CHECK_ENGINE;
         end
 
         CHECK_ENGINE: begin
-          state <= CHECK_SECTION;
+          state <= MEASURE_SECTION;
           case (field)
-            3'd0: pointers_offset[engine] <= word;
             3'd1: begin
-              if (word != pointers) fail(ERROR_BAD_IMAGE);
-              else begin
+              if (word != pointers) begin
+                fail(egret_pkg::ERROR_BAD_IMAGE);
+              end else begin
                 field      <= 3'd2;
                 word_index <= word_index + 7'd1;
                 state      <= CHECK_ENGINE;
               end
             end
-            3'd2: neurons_offset[engine] <= word;
-            3'd3: decoder_offset[engine] <= word;
-            3'd4: table_address[engine] <= image_address + 64'(word);
-            3'd5: columns_address[engine] <= image_address + 64'(word);
-            default: begin  // 6: the columns' beats; then the section's start is checked with them
+            3'd5: begin  // the columns' beats come first: they say how long the section is
+              field      <= 3'd6;
+              word_index <= word_index + 7'd1;
+              state      <= CHECK_ENGINE;
+            end
+            3'd6: begin
               columns_beats[engine] <= word;
               word_index            <= word_index - 7'd1;
             end
+            default: ;
           endcase
-          if (field == 3'd5) begin
-            field      <= 3'd6;
-            word_index <= word_index + 7'd1;
-            state      <= CHECK_ENGINE;
-          end
+        end
+
+        MEASURE_SECTION: begin
+          section_offset   <= word;
+          section_bytes    <= {section_beats[31-BEAT_SHIFT:0], {BEAT_SHIFT{1'b0}}};
+          section_too_long <= section_beats[47:32-BEAT_SHIFT] != '0;
+          state            <= ADD_SECTION;
+        end
+
+        ADD_SECTION: begin
+          section_end <= {1'b0, section_offset} + {1'b0, section_bytes};
+          section_low <= {1'b0, image_address[31:0]} + {1'b0, section_offset};
+          state       <= CHECK_SECTION;
         end
 
         CHECK_SECTION: begin
-          if (word[5:0] != '0 || section_end > 53'(image_bytes)) begin
-            fail(ERROR_BAD_IMAGE);
+          case (field)
+            3'd0:    pointers_address[engine] <= section_address;
+            3'd2:    neurons_address[engine] <= section_address;
+            3'd3:    decoder_address[engine] <= section_address;
+            3'd4:    table_address[engine] <= section_address;
+            default: columns_address[engine] <= section_address;
+          endcase
+          if (section_offset[5:0] != '0 || section_too_long || section_end > {1'b0, image_bytes}) begin
+            fail(egret_pkg::ERROR_BAD_IMAGE);
           end else if (field == 3'd6) begin
             field      <= '0;
             word_index <= word_index + 7'd3;  // past the columns' beats and a zero, to the next engine
@@ -335,8 +378,10 @@ module image_loader
     end
   end
 
+  kernel_types_pkg::layer_t second_layer;
+  assign second_layer = layer[1];
   logic [15:0] layer0_positions;  // groups of layer 0, times LANES: where layer 1 starts, or all there are
-  assign layer0_positions = layers == 4'd1 ? positions[15:0] : layer[1].position_base;
+  assign layer0_positions = layers == 4'd1 ? positions[15:0] : second_layer.position_base;
 
   assign busy = state != IDLE;
   assign done = state == FINISH;
@@ -344,42 +389,46 @@ module image_loader
   // -- requests
   always_comb begin
     request_valid = '0;
-    for (int e = 0; e < ENGINES; e++) request[e] = '0;
+    request         = '0;
+    request_address = '0;
     case (state)
       READ_HEADER: begin
-        request_valid[0]       = 1'b1;
-        request[0].kind        = REQUEST_BLOCK;
-        request[0].destination = TO_HEADER;
-        request[0].address     = image_address;
-        request[0].beats       = 24'(HEADER_BEATS);
+        request_valid[0]    = 1'b1;
+        request.kind        = kernel_types_pkg::REQUEST_BLOCK;
+        request.destination = kernel_types_pkg::TO_HEADER;
+        request.beats       = 24'(HEADER_BEATS);
+        request_address[0]  = image_address;
       end
       MARK_HEADER: begin
         request_valid[0] = 1'b1;
-        request[0].kind  = REQUEST_MARK;
+        request.kind     = kernel_types_pkg::REQUEST_MARK;
       end
-      FILL:
+      FILL: begin
+        request_valid = '1;
+        request.kind  = kernel_types_pkg::REQUEST_BLOCK;
+        case (filling)
+          2'd0: begin
+            request.destination = kernel_types_pkg::TO_POINTERS;
+            request.beats       = pointers[23:0];
+          end
+          2'd1: begin
+            request.destination = kernel_types_pkg::TO_NEURONS;
+            request.beats       = BUS_BYTES == 8 ? {positions[22:0], 1'b0} : positions[23:0];
+          end
+          2'd2: begin
+            request.destination = kernel_types_pkg::TO_DECODER;
+            request.beats       = decoder_positions[23:0];
+          end
+          default: request.kind = kernel_types_pkg::REQUEST_MARK;
+        endcase
         for (int e = 0; e < ENGINES; e++) begin
-          request_valid[e] = 1'b1;
-          request[e].kind  = REQUEST_BLOCK;
           case (filling)
-            2'd0: begin
-              request[e].destination = TO_POINTERS;
-              request[e].address     = image_address + 64'(pointers_offset[e]);
-              request[e].beats       = pointers[23:0];
-            end
-            2'd1: begin
-              request[e].destination = TO_NEURONS;
-              request[e].address     = image_address + 64'(neurons_offset[e]);
-              request[e].beats       = BUS_BYTES == 8 ? {positions[22:0], 1'b0} : positions[23:0];
-            end
-            2'd2: begin
-              request[e].destination = TO_DECODER;
-              request[e].address     = image_address + 64'(decoder_offset[e]);
-              request[e].beats       = decoder_positions[23:0];
-            end
-            default: request[e].kind = REQUEST_MARK;
+            2'd0:    request_address[e] = pointers_address[e];
+            2'd1:    request_address[e] = neurons_address[e];
+            default: request_address[e] = decoder_address[e];
           endcase
         end
+      end
       default: ;
     endcase
   end

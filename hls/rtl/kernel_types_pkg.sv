@@ -15,7 +15,7 @@ package kernel_types_pkg;
 
   typedef enum logic [1:0] {
     REQUEST_COLUMN = 2'd0,  // look the column up in the column pointers and read it
-    REQUEST_BLOCK  = 2'd1,  // read `beats` beats at `address`
+    REQUEST_BLOCK  = 2'd1,  // read `beats` beats at the engine's request address
     REQUEST_MARK   = 2'd2   // report when everything requested before has been consumed
   } request_e;
 
@@ -25,10 +25,10 @@ package kernel_types_pkg;
   localparam logic [1:0] BANK_ODD     = 2'd1;
   localparam logic [1:0] BANK_DECODER = 2'd2;
 
+  // What all engines are asked for in common; a block's address is each engine's own and stands beside it.
   typedef struct packed {
     request_e     kind;
     destination_e destination;
-    logic [63:0]  address;           // block: first byte
     logic [23:0]  beats;             // block: data beats, at least 1
     logic [15:0]  pointer;           // column: index of its first pointer
     logic [7:0]   value;             // column: event value

@@ -8,9 +8,7 @@
 //
 // A sweep (neuron update, decoder sweep, clearing) reads an accumulator and writes zero to it a cycle later.
 // It takes both ports of a bank: whoever orders sweeps keeps entries away from that bank meanwhile.
-module lane
-  import kernel_types_pkg::*;
-#(
+module lane #(
     parameter int unsigned WEIGHT_BITS       = 8,
     parameter int unsigned GAP_BITS          = 4,
     parameter int unsigned ACCUMULATOR_BITS  = 28,
@@ -83,8 +81,8 @@ module lane
   logic [ACCUMULATOR_BITS-1:0] old_sum;
   always_comb begin
     old_sum = read_sum[0];
-    if (bank_2 == BANK_ODD) old_sum = read_sum[1];
-    if (bank_2 == BANK_DECODER) old_sum = read_sum[2];
+    if (bank_2 == kernel_types_pkg::BANK_ODD) old_sum = read_sum[1];
+    if (bank_2 == kernel_types_pkg::BANK_DECODER) old_sum = read_sum[2];
     if (same_as_4) old_sum = sum_4;
     if (same_as_3) old_sum = sum_3;
   end
@@ -131,10 +129,10 @@ module lane
       .DEPTH(LOGIT_DEPTH)
   ) logit_accumulators (
       .clk,
-      .write_enable (logit_sweeping || (valid_3 && bank_3 == BANK_DECODER)),
+      .write_enable (logit_sweeping || (valid_3 && bank_3 == kernel_types_pkg::BANK_DECODER)),
       .write_address(logit_sweeping ? swept_logit_address : row_3[LOGIT_BITS-1:0]),
       .write_data   (logit_sweeping ? '0 : sum_3),
-      .read_enable  (logit_enable || (valid_1 && bank_1 == BANK_DECODER)),
+      .read_enable  (logit_enable || (valid_1 && bank_1 == kernel_types_pkg::BANK_DECODER)),
       .read_address (logit_enable ? logit_address[LOGIT_BITS-1:0] : row[LOGIT_BITS-1:0]),
       .read_data    (read_sum[2])
   );

@@ -19,9 +19,7 @@
 //   stage 10  add, round: the new state c~
 //   stage 11  compare with the threshold
 //   stage 12  write the state back, emit the event
-module neuron_update
-  import kernel_types_pkg::*;
-#(
+module neuron_update #(
     parameter int unsigned ENGINES          = 2,
     parameter int unsigned ENGINE           = 0,     // which one this is
     parameter int unsigned LANES            = 5,
@@ -33,7 +31,7 @@ module neuron_update
     input logic rst,
 
     input  logic   start,
-    input  layer_t layer,
+    input  kernel_types_pkg::layer_t layer,
     output logic   busy,
 
     output logic [1:0]                              sweep_enable,
@@ -72,18 +70,19 @@ module neuron_update
 
   typedef logic signed [WIDE_BITS-1:0] sum_t;
 
-  // Gate input: Q3.8 from 11 fractional bits, rounded half up, saturated.
+  // Gate input: Q3.8 from a sum of 11 fractional bits to which ROUNDING was added, so that dropping three bits
+  // rounds half up; saturated: in range are the sums whose high bits all repeat the sign.
+  localparam int unsigned ROUNDING = 4;
   function automatic logic [11:0] gate_input(input sum_t sum);
-    sum_t rounded;
-    rounded = (sum + sum_t'(4)) >>> 3;
-    if (rounded > sum_t'(2047)) gate_input = 12'd2047;
-    else if (rounded < -sum_t'(2048)) gate_input = 12'h800;
-    else gate_input = rounded[11:0];
+    logic sign;
+    sign = sum[WIDE_BITS-1];
+    if (sum[WIDE_BITS-2:14] != {(WIDE_BITS - 15) {sign}}) gate_input = {sign, {11{~sign}}};
+    else gate_input = sum[14:3];
   endfunction
 
   // -- sweep: read four sums per group
   logic sweeping;
-  layer_t current;
+  kernel_types_pkg::layer_t current;
   logic [15:0] group;
   logic [STEP_BITS-1:0] step;
   logic [15:0] group_address, address;
@@ -114,8 +113,8 @@ module neuron_update
 
   logic reading;
   assign reading         = sweeping && 32'(step) < 4;
-  assign sweep_enable[0] = reading && current.bank == BANK_EVEN;
-  assign sweep_enable[1] = reading && current.bank == BANK_ODD;
+  assign sweep_enable[0] = reading && current.bank == kernel_types_pkg::BANK_EVEN;
+  assign sweep_enable[1] = reading && current.bank == kernel_types_pkg::BANK_ODD;
   assign sweep_address   = address;
 
   // -- gather the group's sums, then hold them while they go into the pipeline
@@ -246,11 +245,12 @@ module neuron_update
   end
 
   logic signed [ACCUMULATOR_BITS:0] shifted_2[4];  // one fractional bit more than the sum
-  logic signed [15:0] bias_2[4];
+  logic signed [16:0] bias_2[4];
   always_ff @(posedge clk) begin
     for (int s = 0; s < 4; s++) begin
       shifted_2[s] <= $signed({sum_1[s], 1'b0}) >>> shift_1[s];
-      bias_2[s]    <= bias_1[s];
+      // z and r are gate inputs next; gx and gr are not yet
+      bias_2[s] <= 17'($signed(bias_1[s])) + (s == 1 || s == 2 ? 17'(ROUNDING) : 17'd0);
     end
   end
 
@@ -269,13 +269,13 @@ module neuron_update
   always_ff @(posedge clk) begin
     index_z_4 <= gate_input(sum_3[1]);
     index_r_4 <= gate_input(sum_3[2]);
-    if (sum_3[3] > sum_t'(32767)) sum_gr_4 <= 16'sd32767;
-    else if (sum_3[3] < -sum_t'(32768)) sum_gr_4 <= -16'sd32768;
-    else sum_gr_4 <= sum_3[3][15:0];
+    sum_gr_4  <= sum_3[3][15:0];
+    if (sum_3[3][WIDE_BITS-2:15] != {(WIDE_BITS - 16) {sum_3[3][WIDE_BITS-1]}})
+      sum_gr_4 <= {sum_3[3][WIDE_BITS-1], {15{~sum_3[3][WIDE_BITS-1]}}};
     sum_gr_5 <= sum_gr_4;
     sum_gx_4 <= sum_3[0];
     sum_gx_5 <= sum_gx_4;
-    sum_gx_6 <= sum_gx_5;
+    sum_gx_6 <= sum_gx_5 + sum_t'(ROUNDING);
   end
 
   // -- stage 4: z and r
@@ -290,13 +290,13 @@ module neuron_update
   );
 
   // -- stages 5 to 7: the reset gate scales the recurrent part of the candidate
-  logic signed [26:0] product_6, scaled_6;
-  assign scaled_6 = (product_6 + 27'sd512) >>> 10;
+  logic signed [26:0] product_6;
   sum_t sum_g_7;
   logic [11:0] index_g_8;
   always_ff @(posedge clk) begin
     product_6 <= $signed({1'b0, r_5}) * sum_gr_5;
-    sum_g_7   <= sum_gx_6 + sum_t'(scaled_6);
+    // rounded half up: the quotient, and one more if the highest bit that it drops is set
+    sum_g_7   <= sum_gx_6 + sum_t'($signed(product_6[26:10])) + sum_t'($signed({1'b0, product_6[9]}));
     index_g_8 <= gate_input(sum_g_7);
     z_d[6]    <= z_5;
     for (int s = 7; s <= 9; s++) z_d[s] <= z_d[s-1];

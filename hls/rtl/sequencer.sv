@@ -9,10 +9,7 @@
 // under the decoder sweep (under the last update where the banks allow it): nothing drains the bus but a
 // dependence. Accumulator banks are never both swept and added to: an update of layer l sweeps bank l mod 2
 // while only layer l + 1, layer 0 of the next token, or the decoder is being fetched.
-module sequencer
-  import egret_pkg::*;
-  import kernel_types_pkg::*;
-#(
+module sequencer #(
     parameter int unsigned ENGINES     = 2,
     parameter int unsigned BUS_BYTES   = 8,
     parameter int unsigned CLEAR_DEPTH = 2048  // the deepest memory that clearing must walk
@@ -40,19 +37,20 @@ module sequencer
     input  logic [7:0]                      load_error,
     input  logic [3:0]                      layers,
     input  logic [31:0]                     vocabulary,
-    input  layer_t [IMAGE_MAX_LAYERS-1:0]   layer,
-    input  phase_t [IMAGE_MAX_LAYERS-1:0]   recurrent_phase,
-    input  phase_t [IMAGE_MAX_LAYERS-1:0]   forward_phase,
+    input  kernel_types_pkg::layer_t [egret_pkg::IMAGE_MAX_LAYERS-1:0]   layer,
+    input  kernel_types_pkg::phase_t [egret_pkg::IMAGE_MAX_LAYERS-1:0]   recurrent_phase,
+    input  kernel_types_pkg::phase_t [egret_pkg::IMAGE_MAX_LAYERS-1:0]   forward_phase,
     input  logic [31:0]                     decoder_positions,
     input  logic [15:0]                     table_row_beats,
     input  logic [ENGINES-1:0][63:0]        table_address,
 
     // -- requests
     output logic [ENGINES-1:0]     request_valid,
-    output request_t [ENGINES-1:0] request,
+    output kernel_types_pkg::request_t request,
+    output logic [ENGINES-1:0][63:0] request_address,
     input  logic                   request_ready,
     output logic                   phase_start,
-    output phase_t                 phase,
+    output kernel_types_pkg::phase_t                 phase,
     output logic [15:0]            phase_base,
     input  logic                   phase_busy,
     input  logic [ENGINES-1:0]     mark_done,
@@ -61,7 +59,7 @@ module sequencer
     output logic                      clear,
     output logic [15:0]               clear_address,
     output logic                      update_start,
-    output layer_t                    update_layer,
+    output kernel_types_pkg::layer_t                    update_layer,
     input  logic [ENGINES-1:0]        update_busy,
     output logic                      sweep_start,
     output logic                      write_logits,
@@ -99,8 +97,7 @@ module sequencer
     output logic        counters_clear,
     output logic        counters_running,
     output logic        counters_write,
-    input  logic        counters_busy,
-    input  logic [63:0] cycles
+    input  logic        counters_busy
 );
 
   localparam int unsigned ENGINE_BITS = ENGINES > 1 ? $clog2(ENGINES) : 1;
@@ -153,20 +150,19 @@ module sequencer
   assign status = {error_position, error};
 
   logic generating;
-  assign generating   = command == COMMAND_GENERATE;
-  assign write_logits = flags[FLAG_WRITE_LOGITS];
+  assign generating   = command == egret_pkg::COMMAND_GENERATE;
+  assign write_logits = flags[egret_pkg::FLAG_WRITE_LOGITS];
 
   // -- issue walk: state
   logic [2:0] issue_layer;
   logic [31:0] issued_tokens, chunks_left;  // tokens whose table row is asked for; chunks still to ask for
-  logic [63:0] chunk_address;
+  logic [63:0] chunk_address;                // of the next chunk
   logic first_recurrent_ahead, more_tokens, last_layer;
   logic [31:0] current_token;
   logic [1:0] multiply_step;
-  logic [31:0] row_beats_total;  // token * table_row_beats: below 2^32, since the image is
-  logic [31:0] row_product;
-  assign more_tokens = issued_tokens + 32'd1 != token_count;
   assign last_layer  = 4'(issue_layer) + 4'd1 == layers;
+  // A register later than the count, which changes once per token.
+  always_ff @(posedge clk) more_tokens <= issued_tokens + 32'd1 != token_count;
 
   // -- update walk: state
   logic [3:0] update_step;
@@ -180,10 +176,9 @@ module sequencer
   logic best_found;
   logic [31:0] best_word_all, best_logit_all;
   logic [31:0] token_in_update;
-  logic [63:0] next_record_address, next_logits_address, cycles_before;
+  logic last_record;
+  always_ff @(posedge clk) last_record <= finished_tokens + 32'd1 == token_count;
   logic [ENGINES-1:0] logits_pending;
-  logic [31:0] logits_block;  // bytes
-  assign logits_block = ((decoder_positions << 2) + 32'd63) & ~32'd63;
 
   always_comb begin
     all_marked = 1'b1;
@@ -196,15 +191,16 @@ module sequencer
   // -- errors that stop a run or a load; the first one counts
   logic fault;
   logic [7:0] fault_code;
-  logic bad_token;
-  assign bad_token = state == RUN && issue == ISSUE_CHECK && current_token >= vocabulary;
+  logic bad_token, token_too_large;
+  always_ff @(posedge clk) token_too_large <= current_token >= vocabulary;
+  assign bad_token = state == RUN && issue == ISSUE_MULTIPLY && multiply_step == '0 && token_too_large;
   always_comb begin
     fault      = 1'b1;
-    fault_code = ERROR_OK;
-    if (read_error) fault_code = ERROR_READ_ERROR;
-    else if (write_error) fault_code = ERROR_WRITE_ERROR;
-    else if (column_error) fault_code = ERROR_BAD_COLUMN;
-    else if (bad_token) fault_code = ERROR_BAD_TOKEN;
+    fault_code = egret_pkg::ERROR_OK;
+    if (read_error) fault_code = egret_pkg::ERROR_READ_ERROR;
+    else if (write_error) fault_code = egret_pkg::ERROR_WRITE_ERROR;
+    else if (column_error) fault_code = egret_pkg::ERROR_BAD_COLUMN;
+    else if (bad_token) fault_code = egret_pkg::ERROR_BAD_TOKEN;
     else fault = 1'b0;
   end
 
@@ -213,8 +209,8 @@ module sequencer
     counters_misaligned = counters_address[5:0] != '0;
     misaligned          = counters_misaligned;
     case (command)
-      COMMAND_LOAD: misaligned |= image_address[5:0] != '0;
-      COMMAND_RUN, COMMAND_GENERATE:
+      egret_pkg::COMMAND_LOAD: misaligned |= image_address[5:0] != '0;
+      egret_pkg::COMMAND_RUN, egret_pkg::COMMAND_GENERATE:
         misaligned |= tokens_address[5:0] != '0 || results_address[5:0] != '0
                       || (write_logits && logits_address[5:0] != '0);
       default: ;
@@ -230,31 +226,31 @@ module sequencer
     if (rst) begin
       state          <= IDLE;
       loaded         <= 1'b0;
-      error          <= ERROR_OK;
+      error          <= egret_pkg::ERROR_OK;
       error_position <= '0;
     end else begin
       case (state)
         IDLE: if (start) state <= CHECK;
 
         CHECK: begin
-          error          <= ERROR_OK;
+          error          <= egret_pkg::ERROR_OK;
           error_position <= '0;
           clear_address  <= '0;
           state          <= COUNT;
           if (misaligned) begin
-            error <= ERROR_BAD_ADDRESS;
+            error <= egret_pkg::ERROR_BAD_ADDRESS;
           end else begin
             case (command)
-              COMMAND_QUERY: ;
-              COMMAND_LOAD: begin
+              egret_pkg::COMMAND_QUERY: ;
+              egret_pkg::COMMAND_LOAD: begin
                 loaded <= 1'b0;
                 state  <= LOAD;
               end
-              COMMAND_RESET: if (loaded) state <= CLEAR; else error <= ERROR_NOT_LOADED;
-              COMMAND_RUN, COMMAND_GENERATE:
-                if (!loaded) error <= ERROR_NOT_LOADED;
+              egret_pkg::COMMAND_RESET: if (loaded) state <= CLEAR; else error <= egret_pkg::ERROR_NOT_LOADED;
+              egret_pkg::COMMAND_RUN, egret_pkg::COMMAND_GENERATE:
+                if (!loaded) error <= egret_pkg::ERROR_NOT_LOADED;
                 else if (token_count != '0) state <= RUN;
-              default: error <= ERROR_BAD_COMMAND;
+              default: error <= egret_pkg::ERROR_BAD_COMMAND;
             endcase
           end
         end
@@ -265,7 +261,7 @@ module sequencer
             state <= DRAIN;
           end else if (load_done) begin
             error <= load_error;
-            state <= load_error == ERROR_OK ? CLEAR : COUNT;
+            state <= load_error == egret_pkg::ERROR_OK ? CLEAR : COUNT;
           end
 
         CLEAR: begin
@@ -291,7 +287,7 @@ module sequencer
         COUNT: state <= counters_address == '0 || counters_misaligned ? DONE : COUNT_WAIT;
 
         COUNT_WAIT: begin
-          if (write_error && error == ERROR_OK) error <= ERROR_WRITE_ERROR;
+          if (write_error && error == egret_pkg::ERROR_OK) error <= egret_pkg::ERROR_WRITE_ERROR;
           if (!counters_busy && write_busy == '0) state <= DONE;
         end
 
@@ -301,7 +297,7 @@ module sequencer
   end
 
   assign done             = state == DONE;
-  assign load_start       = state == CHECK && command == COMMAND_LOAD && !misaligned;
+  assign load_start       = state == CHECK && command == egret_pkg::COMMAND_LOAD && !misaligned;
   assign load_abort       = state == DRAIN;
   assign clear            = state == CLEAR;
   assign token_clear      = state == CHECK;
@@ -310,7 +306,7 @@ module sequencer
   assign counters_write   = state == COUNT && counters_address != '0 && !counters_misaligned;
 
   logic run_begin, running;
-  assign run_begin = state == CHECK && (command == COMMAND_RUN || generating);
+  assign run_begin = state == CHECK && (command == egret_pkg::COMMAND_RUN || generating);
   assign running   = state == RUN && !fault;
 
   // -- issue walk
@@ -320,7 +316,6 @@ module sequencer
       issue_layer           <= '0;
       issued_tokens         <= '0;
       first_recurrent_ahead <= 1'b0;
-      chunk_address         <= tokens_address;
       // generating reads one token only, and with it its chunk
       chunks_left           <= generating ? 32'd1 : 32'((33'(token_count) + 33'd15) >> 4);
     end else if (running) begin
@@ -331,9 +326,8 @@ module sequencer
           if (chunks_left == '0 || !chunk_room) begin
             issue <= ISSUE_TOKEN;
           end else if (!phase_busy && request_ready) begin
-            chunks_left   <= chunks_left - 32'd1;
-            chunk_address <= chunk_address + 64'(CHUNK_BYTES);
-            issue         <= ISSUE_TOKEN;
+            chunks_left <= chunks_left - 32'd1;
+            issue       <= ISSUE_TOKEN;
           end
 
         ISSUE_TOKEN:
@@ -347,11 +341,9 @@ module sequencer
           issue         <= ISSUE_MULTIPLY;
         end
 
-        // Two register stages for the product, then the address sum in the request.
+        // Registers below: (the product's two halves,) their sum, and the two halves of the row's address.
         ISSUE_MULTIPLY: begin
-          multiply_step   <= multiply_step + 2'd1;
-          row_product     <= current_token * 32'(table_row_beats);
-          row_beats_total <= row_product;
+          multiply_step <= multiply_step + 2'd1;
           if (multiply_step == 2'd2) issue <= ISSUE_TABLE;
         end
 
@@ -406,8 +398,34 @@ module sequencer
   assign chunk_request = running && issue == ISSUE_CHUNK && chunks_left != '0 && chunk_room && !phase_busy
                          && request_ready;
 
+  stepping_address chunks (
+      .clk,
+      .load        (run_begin),
+      .load_address(tokens_address),
+      .move        (chunk_request),
+      .step        (32'(CHUNK_BYTES)),
+      .address     (chunk_address)
+  );
+
+  // The token's row in each engine's table. Its offset is below 2^32, since the image is.
+  logic [31:0] row_low_product;
+  logic [15:0] row_high_product;
+  logic [31-BEAT_SHIFT:0] row_beats_total;
+  logic [ENGINES-1:0][32:0] row_low;  // low half of the address, and its carry
+  logic [ENGINES-1:0][63:0] row_address;
+  always_ff @(posedge clk) begin
+    row_low_product  <= 32'(current_token[15:0]) * 32'(table_row_beats);
+    row_high_product <= current_token[31:16] * table_row_beats;
+    row_beats_total  <= (32 - BEAT_SHIFT)'(row_low_product + {row_high_product, 16'd0});
+    for (int e = 0; e < ENGINES; e++) begin
+      row_low[e]     <= {1'b0, table_address[e][31:0]} + {1'b0, row_beats_total, {BEAT_SHIFT{1'b0}}};
+      row_address[e] <= {table_address[e][63:32] + 32'(row_low[e][32]), row_low[e][31:0]};
+    end
+  end
+
   logic [2:0] next_layer;
   assign next_layer = issue_layer + 3'd1;
+  kernel_types_pkg::layer_t phase_layer;
   always_comb begin
     phase_start = 1'b0;
     phase       = recurrent_phase[0];
@@ -423,34 +441,32 @@ module sequencer
       end
       default: ;
     endcase
-    phase_base = layer[phase.layer].position_base;
+    phase_layer = layer[phase.layer];
+    phase_base  = phase_layer.position_base;
   end
 
   always_comb begin
-    request_valid = '0;
-    for (int e = 0; e < ENGINES; e++) begin
-      request[e]      = '0;
-      request[e].kind = REQUEST_BLOCK;
-    end
+    request_valid   = '0;
+    request         = '0;
+    request.kind    = kernel_types_pkg::REQUEST_BLOCK;
+    request_address = '0;
     if (running && !phase_busy) begin
       case (issue)
         ISSUE_CHUNK: begin
-          request_valid[0]       = chunks_left != '0 && chunk_room;
-          request[0].destination = TO_TOKENS;
-          request[0].address     = chunk_address;
-          request[0].beats       = 24'(CHUNK_BYTES / BUS_BYTES);
+          request_valid[0]    = chunks_left != '0 && chunk_room;
+          request.destination = kernel_types_pkg::TO_TOKENS;
+          request.beats       = 24'(CHUNK_BYTES / BUS_BYTES);
+          request_address[0]  = chunk_address;
         end
         ISSUE_TABLE: begin
-          request_valid = '1;
-          for (int e = 0; e < ENGINES; e++) begin
-            request[e].destination = TO_TABLE;
-            request[e].address     = table_address[e] + (64'(row_beats_total) << BEAT_SHIFT);
-            request[e].beats       = 24'(table_row_beats);
-          end
+          request_valid       = '1;
+          request.destination = kernel_types_pkg::TO_TABLE;
+          request.beats       = 24'(table_row_beats);
+          request_address     = row_address;
         end
         ISSUE_INPUT_MARK, ISSUE_FORWARD_MARK: begin
           request_valid = '1;
-          for (int e = 0; e < ENGINES; e++) request[e].kind = REQUEST_MARK;
+          request.kind  = kernel_types_pkg::REQUEST_MARK;
         end
         default: ;
       endcase
@@ -467,9 +483,6 @@ module sequencer
       updates_done        <= '0;
       argmax_valid        <= 1'b0;
       logits_pending      <= '0;
-      next_record_address <= results_address;
-      next_logits_address <= logits_address;
-      cycles_before       <= '0;
     end else begin
       for (int e = 0; e < ENGINES; e++) marks[e] <= marks[e] + 3'(mark_done[e]) - 3'(mark_take);
       updates_done <= updates_done + 2'(update_done) - 2'(update_take);
@@ -512,12 +525,9 @@ module sequencer
           end
           UPDATE_RECORD:
             if (record_ready) begin
-              cycles_before       <= cycles;
-              next_record_address <= next_record_address + 64'(IMAGE_RESULT_BYTES);
-              next_logits_address <= next_logits_address + 64'(ENGINES) * 64'(logits_block);
-              finished_tokens     <= finished_tokens + 32'd1;
-              update_step         <= '0;
-              update <= finished_tokens + 32'd1 == token_count ? UPDATE_IDLE : UPDATE_WAIT_MARK;
+              finished_tokens <= finished_tokens + 32'd1;
+              update_step     <= '0;
+              update          <= last_record ? UPDATE_IDLE : UPDATE_WAIT_MARK;
             end
           default: ;  // UPDATE_IDLE
         endcase
@@ -531,17 +541,50 @@ module sequencer
 
   assign logits_job_valid = logits_pending;
   assign logits_job_beats = 24'(((decoder_positions << 2) + 32'(BUS_BYTES - 1)) >> BEAT_SHIFT);
-  always_comb begin
-    for (int e = 0; e < ENGINES; e++) logits_job_address[e] = next_logits_address + 64'(e) * 64'(logits_block);
-  end
 
-  logic [63:0] cycles_taken;
-  assign cycles_taken   = cycles - cycles_before;
   assign record_valid   = running && update == UPDATE_RECORD;
-  assign record_address = next_record_address;
+  logic record_taken;
+  assign record_taken   = record_valid && record_ready;
   assign record_word    = best_word_all;
   assign record_logit   = best_logit_all;
   assign record_token   = token_in_update;
-  assign record_cycles  = cycles_taken[63:32] != '0 ? '1 : cycles_taken[31:0];
+
+  // Cycles since the record before, or since the command's start, a cycle before `run_begin`; saturating.
+  always_ff @(posedge clk) begin
+    if (run_begin || record_taken) record_cycles <= 32'd1;
+    else if (record_cycles != '1) record_cycles <= record_cycles + 32'd1;
+  end
+
+  stepping_address records (
+      .clk,
+      .load        (run_begin),
+      .load_address(results_address),
+      .move        (record_taken),
+      .step        (32'(egret_pkg::IMAGE_RESULT_BYTES)),
+      .address     (record_address)
+  );
+
+  // Logits: a block per engine and token. What these registers are made from changes once per model or token.
+  logic [31:0] logits_block;                // bytes
+  logic [ENGINES:0][31:0] block_offset;     // of each engine's block in a token's; the last: of the next token's
+  logic [63:0] token_logits_address;
+  logic [ENGINES-1:0][32:0] logits_low;     // low half of the address, and its carry
+  stepping_address token_logits (
+      .clk,
+      .load        (run_begin),
+      .load_address(logits_address),
+      .move        (record_taken),
+      .step        (block_offset[ENGINES]),
+      .address     (token_logits_address)
+  );
+  always_ff @(posedge clk) begin
+    logits_block    <= ((decoder_positions << 2) + 32'd63) & ~32'd63;
+    block_offset[0] <= '0;
+    for (int e = 0; e < ENGINES; e++) begin
+      block_offset[e+1]     <= block_offset[e] + logits_block;
+      logits_low[e]         <= {1'b0, token_logits_address[31:0]} + {1'b0, block_offset[e]};
+      logits_job_address[e] <= {token_logits_address[63:32] + 32'(logits_low[e][32]), logits_low[e][31:0]};
+    end
+  end
 
 endmodule

@@ -1,7 +1,5 @@
 // Reads the input tokens ahead, 64 bytes at a time, and writes a 32-byte result record per token.
-module token_interface
-  import egret_pkg::*;
-#(
+module token_interface #(
     parameter int unsigned BUS_BYTES = 8
 ) (
     input logic clk,
@@ -25,7 +23,7 @@ module token_interface
     input  logic [31:0]                          record_logit,
     input  logic [31:0]                          record_token,
     input  logic [31:0]                          record_cycles,
-    input  logic [IMAGE_MAX_LAYERS-1:0][15:0]    record_events,
+    input  logic [egret_pkg::IMAGE_MAX_LAYERS-1:0][15:0]    record_events,
 
     output logic                   job_valid,
     input  logic                   job_ready,
@@ -69,7 +67,7 @@ module token_interface
   end
 
   // -- results
-  localparam int unsigned RECORD_BEATS = IMAGE_RESULT_BYTES / BUS_BYTES;
+  localparam int unsigned RECORD_BEATS = egret_pkg::IMAGE_RESULT_BYTES / BUS_BYTES;
   localparam int unsigned INDEX_BITS   = $clog2(RECORD_BEATS);
   logic [RECORD_BEATS-1:0][8*BUS_BYTES-1:0] held;
   logic [63:0] address;
@@ -105,7 +103,7 @@ module token_interface
   end
 
   initial begin
-    if ($bits(held) != 8 * IMAGE_RESULT_BYTES || IMAGE_RESULT_BYTES != 16 + 2 * IMAGE_MAX_LAYERS)
+    if ($bits(held) != 8 * egret_pkg::IMAGE_RESULT_BYTES || egret_pkg::IMAGE_RESULT_BYTES != 16 + 2 * egret_pkg::IMAGE_MAX_LAYERS)
       $error("token_interface: a result record is four words and an event count per layer");
   end
 

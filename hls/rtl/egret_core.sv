@@ -237,8 +237,9 @@ module egret_core #(
       .events
   );
 
-  // -- one request stream: a request is taken by all engines that it is for in the same cycle. The loader, the
-  //    sequencer and the event queue never ask at once.
+  // -- one request stream: a request is taken in one cycle by the engines that it is for, once every engine has room
+  //    (whether or not it is for all: so readiness does not depend on what is asked). The loader, the sequencer and
+  //    the event queue never ask at once.
   logic [ENGINES-1:0] wanted;
   logic all_ready;
   always_comb begin
@@ -254,8 +255,8 @@ module egret_core #(
       wanted         = '1;
       engine_request = column_request;
     end
-    all_ready = (wanted & ~engine_request_ready) == '0;
   end
+  assign all_ready            = &engine_request_ready;
   assign engine_request_valid = all_ready ? wanted : '0;
   assign request_accepted     = all_ready && !column_request_valid;
   assign column_request_ready = all_ready;

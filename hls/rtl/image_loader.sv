@@ -95,9 +95,9 @@ module image_loader #(
   logic [31:0] uncounted;                 // neurons or words that are in none of the groups counted so far
   logic [15:0] groups;
   logic [15:0] position_base, accumulator_base;  // where the layer being counted begins
-  logic [31:0] positions;                 // all layers so far
+  logic [16:0] positions;                 // all layers so far
   logic [1:0][15:0] accumulators;         // per bank, all layers so far
-  logic [31:0] pointers, next_pointers;   // all matrices so far; with those of the layer being counted
+  logic [17:0] pointers, next_pointers;   // all matrices so far; with those of the layer being counted
   logic [47:0] table_beats;               // of an engine's whole table
   logic [ENGINE_BITS-1:0] engine;
   logic [2:0] field;                      // word of the engine's header entry
@@ -126,8 +126,10 @@ module image_loader #(
     endcase
   end
 
-  logic counted;
+  logic counted, no_room;  // no_room: the next group would not fit the engines' memories
   assign counted = uncounted <= 32'(SLOTS);
+  assign no_room = NEURON_DEPTH < LANES || positions > 17'(NEURON_DEPTH - LANES)
+                   || accumulators[bank] > 16'(ACCUMULATOR_DEPTH - 4);
   logic [31:0] table_low_product, table_high_product;
 
   // What the layer being counted comes to, in STORE_LAYER.
@@ -167,7 +169,7 @@ module image_loader #(
   endtask
 
   always_ff @(posedge clk) begin
-    next_pointers      <= pointers + 2 * (32'(neurons) + 32'd1);
+    next_pointers      <= pointers + 18'd2 + {1'b0, neurons, 1'b0};
     table_low_product  <= 32'(vocabulary[15:0]) * 32'(table_row_beats);
     table_high_product <= 32'(vocabulary[31:16]) * 32'(table_row_beats);
   end
@@ -243,10 +245,10 @@ module image_loader #(
         COUNT_GROUPS: begin
           uncounted          <= uncounted - 32'(SLOTS);
           groups             <= groups + 16'd1;
-          positions          <= positions + 32'(LANES);
+          positions          <= positions + 17'(LANES);
           accumulators[bank] <= accumulators[bank] + 16'd4;
           // Checked every round, so nothing here can wrap.
-          if (positions + 32'(LANES) > NEURON_DEPTH || 32'(accumulators[bank]) + 32'd4 > ACCUMULATOR_DEPTH) begin
+          if (no_room) begin
             fail(egret_pkg::ERROR_LIMIT);
           end else if (counted) begin
             state <= STORE_LAYER;
@@ -260,7 +262,7 @@ module image_loader #(
           pointers                    <= next_pointers;
           index                       <= index + 4'd1;
           word_index                  <= word_index + 7'd1;
-          if (next_pointers > POINTER_DEPTH) begin
+          if (next_pointers > 18'(POINTER_DEPTH)) begin
             fail(egret_pkg::ERROR_LIMIT);
           end else if (index + 4'd1 == 4'(egret_pkg::IMAGE_MAX_LAYERS)) begin
             uncounted         <= vocabulary;
@@ -303,7 +305,7 @@ module image_loader #(
           state <= MEASURE_SECTION;
           case (field)
             3'd1: begin
-              if (word != pointers) begin
+              if (word != 32'(pointers)) begin
                 fail(egret_pkg::ERROR_BAD_IMAGE);
               end else begin
                 field      <= 3'd2;
@@ -409,11 +411,11 @@ module image_loader #(
         case (filling)
           2'd0: begin
             request.destination = kernel_types_pkg::TO_POINTERS;
-            request.beats       = pointers[23:0];
+            request.beats       = 24'(pointers);
           end
           2'd1: begin
             request.destination = kernel_types_pkg::TO_NEURONS;
-            request.beats       = BUS_BYTES == 8 ? {positions[22:0], 1'b0} : positions[23:0];
+            request.beats       = 24'(positions) << (BUS_BYTES == 8 ? 1 : 0);
           end
           2'd2: begin
             request.destination = kernel_types_pkg::TO_DECODER;

@@ -156,13 +156,17 @@ module sequencer #(
   // -- issue walk: state
   logic [2:0] issue_layer;
   logic [31:0] issued_tokens, chunks_left;  // tokens whose table row is asked for; chunks still to ask for
-  logic [63:0] chunk_address;                // of the next chunk
+  logic [63:0] chunk_address;               // of the next chunk
   logic first_recurrent_ahead, more_tokens, last_layer;
   logic [31:0] current_token;
   logic [1:0] multiply_step;
   assign last_layer  = 4'(issue_layer) + 4'd1 == layers;
   // A register later than the count, which changes once per token.
-  always_ff @(posedge clk) more_tokens <= issued_tokens + 32'd1 != token_count;
+  logic [31:0] last_token;
+  always_ff @(posedge clk) begin
+    last_token  <= token_count - 32'd1;
+    more_tokens <= issued_tokens != last_token;
+  end
 
   // -- update walk: state
   logic [3:0] update_step;
@@ -177,7 +181,7 @@ module sequencer #(
   logic [31:0] best_word_all, best_logit_all;
   logic [31:0] token_in_update;
   logic last_record;
-  always_ff @(posedge clk) last_record <= finished_tokens + 32'd1 == token_count;
+  always_ff @(posedge clk) last_record <= finished_tokens == last_token;
   logic [ENGINES-1:0] logits_pending;
 
   always_comb begin
@@ -188,20 +192,27 @@ module sequencer #(
   assign update_done = update == UPDATE_BUSY && update_busy == '0 && update_step != layers;
   assign update_take = issue == ISSUE_WAIT_UPDATE && updates_done != '0;
 
-  // -- errors that stop a run or a load; the first one counts
-  logic fault;
-  logic [7:0] fault_code;
+  // -- errors that stop a run or a load; the first one counts. They are acted on a cycle later, and so is
+  //    everybody's being idle: an error and the idleness that it comes with stay together.
+  logic fault, fault_now;
+  logic [7:0] fault_code, fault_code_now;
+  logic [23:0] fault_position;
   logic bad_token, token_too_large;
   always_ff @(posedge clk) token_too_large <= current_token >= vocabulary;
   assign bad_token = state == RUN && issue == ISSUE_MULTIPLY && multiply_step == '0 && token_too_large;
   always_comb begin
-    fault      = 1'b1;
-    fault_code = egret_pkg::ERROR_OK;
-    if (read_error) fault_code = egret_pkg::ERROR_READ_ERROR;
-    else if (write_error) fault_code = egret_pkg::ERROR_WRITE_ERROR;
-    else if (column_error) fault_code = egret_pkg::ERROR_BAD_COLUMN;
-    else if (bad_token) fault_code = egret_pkg::ERROR_BAD_TOKEN;
-    else fault = 1'b0;
+    fault_now      = 1'b1;
+    fault_code_now = egret_pkg::ERROR_OK;
+    if (read_error) fault_code_now = egret_pkg::ERROR_READ_ERROR;
+    else if (write_error) fault_code_now = egret_pkg::ERROR_WRITE_ERROR;
+    else if (column_error) fault_code_now = egret_pkg::ERROR_BAD_COLUMN;
+    else if (bad_token) fault_code_now = egret_pkg::ERROR_BAD_TOKEN;
+    else fault_now = 1'b0;
+  end
+  always_ff @(posedge clk) begin
+    fault          <= !rst && fault_now;
+    fault_code     <= fault_code_now;
+    fault_position <= bad_token ? issued_tokens[23:0] : finished_tokens[23:0];
   end
 
   logic misaligned, counters_misaligned;
@@ -218,7 +229,7 @@ module sequencer #(
   end
 
   logic everything_idle;
-  assign everything_idle = fetch_busy == '0 && write_busy == '0 && update_busy == '0 && sweep_busy == '0
+  always_ff @(posedge clk) everything_idle <= fetch_busy == '0 && write_busy == '0 && update_busy == '0 && sweep_busy == '0
                            && logits_pending == '0 && !phase_busy && !token_interface_busy;
 
   // -- commands
@@ -275,7 +286,7 @@ module sequencer #(
         RUN:
           if (fault) begin
             error          <= fault_code;
-            error_position <= bad_token ? issued_tokens[23:0] : finished_tokens[23:0];
+            error_position <= fault_position;
             loaded         <= 1'b0;
             state          <= DRAIN;
           end else if (update == UPDATE_IDLE && finished_tokens == token_count && everything_idle) begin
@@ -297,8 +308,8 @@ module sequencer #(
   end
 
   assign done             = state == DONE;
-  assign load_start       = state == CHECK && command == egret_pkg::COMMAND_LOAD && !misaligned;
   assign load_abort       = state == DRAIN;
+  always_ff @(posedge clk) load_start <= !rst && state == CHECK && command == egret_pkg::COMMAND_LOAD && !misaligned;
   assign clear            = state == CLEAR;
   assign token_clear      = state == CHECK;
   assign counters_clear   = start;

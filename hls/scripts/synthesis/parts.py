@@ -32,6 +32,7 @@ class Delays:
     dsp_register: float
     dsp_product: float
     dsp_multiply: float
+    dsp_add: float
     dsp_setup: float
 
 
@@ -54,7 +55,7 @@ XC7Z020 = Part(
         flip_flop=0.46, setup=0.08, net=0.60, lut=0.12, wide_mux=0.25,
         carry_in=0.53, carry_step=0.11, carry_out=0.33, lut_memory=0.12, shift_register=1.63,
         block_memory=2.45, block_memory_setup=0.57,
-        dsp_register=0.43, dsp_product=2.45, dsp_multiply=4.10, dsp_setup=0.36,
+        dsp_register=0.43, dsp_product=2.45, dsp_multiply=4.10, dsp_add=1.90, dsp_setup=0.36,
     ),
 )
 
@@ -64,7 +65,7 @@ XCZU3EG = Part(
         flip_flop=0.08, setup=0.03, net=0.30, lut=0.09, wide_mux=0.06,
         carry_in=0.15, carry_step=0.03, carry_out=0.10, lut_memory=0.09, shift_register=0.50,
         block_memory=1.20, block_memory_setup=0.30,
-        dsp_register=0.25, dsp_product=1.00, dsp_multiply=2.00, dsp_setup=0.20,
+        dsp_register=0.25, dsp_product=1.00, dsp_multiply=2.00, dsp_add=0.80, dsp_setup=0.20,
     ),
 )
 

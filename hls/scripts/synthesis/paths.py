@@ -126,18 +126,20 @@ class _Graph:
             elif middle and multiplied:
                 self.ends += [(bit, delays.dsp_product, f"{name}/{port}") for bit in bits]
             elif last:
-                self.ends += [(bit, delays.dsp_multiply, f"{name}/{port}") for bit in bits]
+                setup = delays.dsp_multiply if multiplied else delays.dsp_add
+                self.ends += [(bit, setup, f"{name}/{port}") for bit in bits]
             else:
-                self._combinational(cell, delays.dsp_multiply + delays.net, (port,), products)
+                through = delays.dsp_multiply if multiplied else delays.dsp_add
+                self._combinational(cell, through + delays.net, (port,), products)
         for port in _ports(cell, cell.inputs, "PCIN"):
             if last:
-                self.ends += [(bit, delays.dsp_product, f"{name}/{port}") for bit in _nets(cell.ports[port])]
+                self.ends += [(bit, delays.dsp_add, f"{name}/{port}") for bit in _nets(cell.ports[port])]
             else:
-                self._combinational(cell, delays.dsp_product, (port,), products)
+                self._combinational(cell, delays.dsp_add, (port,), products)
         if last:
             launch = delays.dsp_register
         elif middle:
-            launch = max(launch, delays.dsp_product)
+            launch = max(launch, delays.dsp_add)
         if launch:
             for port in products:
                 for bit in _nets(cell.ports.get(port, [])):

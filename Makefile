@@ -20,15 +20,16 @@ BOARD ?= virtual:pynq-z2
 MODEL ?= models/ptb-egru-small.npz
 PROMPT ?= the company said it expects
 WORDS ?= 20
+KERNEL ?= rtl
 RECIPE ?= training/recipes/ptb-small.toml
 TEST_PROCESSES ?= 2
 
-.PHONY: help demo test lint sim generate train clean prerequisites
+.PHONY: help demo test lint sim generate train bitstream clean prerequisites
 
 help:  ## Show this list
 	@echo "Egret: a sparse event-based GRU and the FPGA kernel that runs it. Commands:"
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
-	@echo "Variables: PYTHON, BOARD, MODEL, PROMPT, WORDS, RECIPE, TEST_PROCESSES;"
+	@echo "Variables: PYTHON, BOARD, MODEL, PROMPT, WORDS, KERNEL, RECIPE, TEST_PROCESSES;"
 	@echo "EGRET_PTB names the folder or zip of the Penn Treebank for the tests that read it."
 
 demo: $(VENV)/.demo  ## Run the shipped model on the virtual PYNQ-Z2: words, then MACs against cycles (no torch)
@@ -53,8 +54,11 @@ lint: $(VENV)/.test  ## Check style, types, generated files and RTL (ruff, mypy,
 generate: $(VENV)/.demo  ## Make SystemVerilog, Python and C++ constants from hls/kernel.json
 	$(IN)/python hls/scripts/generate.py
 
-train: $(VENV)/.test  ## Train, prune, quantise and export a model (RECIPE=training/recipes/NAME.toml, EGRET_PTB=data)
-	$(IN)/python -m egret_training $(RECIPE)
+train: $(VENV)/.test  ## Train, prune and quantise a model (RECIPE=training/recipes/NAME.toml, EGRET_PTB=data)
+	$(IN)/python -m egret_training train $(RECIPE)
+
+bitstream: $(VENV)/.demo  ## Build a board's bitstream with Vivado (BOARD=pynq-z2, KERNEL=rtl or hls)
+	$(IN)/python bitstreams/build.py --board $(BOARD:virtual:%=%) --kernel $(KERNEL)
 
 clean:  ## Remove the environment, caches and everything built
 	rm -rf $(VENV) build sim_build .pytest_cache .ruff_cache .mypy_cache .hypothesis host/*.egg-info *.egg-info

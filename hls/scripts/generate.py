@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from generators import cpp, hwh, python, systemverilog, top
+from generators import cpp, docs, hwh, python, systemverilog, top
 from generators.description import Description
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -26,7 +26,10 @@ def committed_files(description: Description) -> dict[str, str]:
         "hls/rtl/egret_pkg.sv": systemverilog.package(description),
         "hls/rtl/gate_tables.sv": systemverilog.gate_tables(description),
         "hls/src/egret_kernel_config.hpp": cpp.header(description),
+        "hls/src/gate_tables.hpp": cpp.gate_tables(description),
         "host/egret/kernel.py": python.module(description),
+        "docs/registers.md": docs.registers_page(description),
+        "docs/image.md": docs.image_page(description),
     }
     for board in description.data["boards"]:
         files[f"host/egret/virtual_board/{board}.hwh"] = hwh.handoff(description, board)

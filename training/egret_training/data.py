@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,9 +17,9 @@ END_OF_SENTENCE = "<eos>"
 SPLITS = ("train", "valid", "test")
 
 WHERE_TO_GET_IT = (
-    "Egret reads the Penn Treebank in Mikolov's preprocessing (10 000 words, numbers as N, rare words as <unk>): "
-    "ptb.train.txt, ptb.valid.txt and ptb.test.txt of simple-examples.tgz, from the page of his RNNLM toolkit. "
-    "The text is licensed by the Linguistic Data Consortium (LDC99T42). "
+    "Egret reads the Penn Treebank in Mikolov's preprocessing (10 000 words, numbers as N, rare words as "
+    "<unk>): ptb.train.txt, ptb.valid.txt and ptb.test.txt of simple-examples.tgz, from the page of his "
+    "RNNLM toolkit. The text is licensed by the Linguistic Data Consortium (LDC99T42). "
     "Name the folder or a zip that holds the three files."
 )
 
@@ -60,22 +59,15 @@ def load_penn_treebank(source: str | os.PathLike[str]) -> Corpus:
         try:
             streams[split] = torch.tensor([numbers[word] for word in words[split]], dtype=torch.int64)
         except KeyError as error:
-            raise EgretError(f"{source}: ptb.{split}.txt holds the word {error.args[0]!r}, which ptb.train.txt "
-                             f"lacks, so the three files are not of one preprocessing. {WHERE_TO_GET_IT}") from error
+            raise EgretError(
+                f"{source}: ptb.{split}.txt holds the word {error.args[0]!r}, which ptb.train.txt "
+                f"lacks, so the three files are not of one preprocessing. {WHERE_TO_GET_IT}"
+            ) from error
     return Corpus(vocabulary, streams["train"], streams["valid"], streams["test"])
 
 
-def encode(words: list[str], vocabulary: list[str]) -> np.ndarray:
-    """Return the words' numbers, uint32 [len(words)]; raises EgretError at a word the vocabulary lacks."""
-    numbers = {word: number for number, word in enumerate(vocabulary)}
-    unknown = [word for word in words if word not in numbers]
-    if unknown:
-        raise EgretError(f"The vocabulary of {len(vocabulary)} words lacks {unknown[0]!r}.")
-    return np.array([numbers[word] for word in words], dtype=np.uint32)
-
-
 def streams(tokens: Tensor, count: int) -> Tensor:
-    """Cut one stream of tokens into `count` equally long ones, int64 [length, count] (the rest is dropped)."""
+    """Cut a stream of tokens into `count` equally long ones, int64 [length, count] (the rest is dropped)."""
     length = tokens.numel() // count
     if length < 2:
         raise EgretError(f"{tokens.numel()} tokens are too few for {count} parallel streams.")
@@ -83,17 +75,21 @@ def streams(tokens: Tensor, count: int) -> Tensor:
 
 
 def windows(parallel: Tensor, steps: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield (inputs, targets), int64 [up to `steps`, streams] each: consecutive windows from row `start` on."""
+    """Yield windows from row `start` on: (inputs, targets), int64 [up to `steps`, streams] each."""
     for first in range(start, parallel.shape[0] - 1, steps):
         last = min(first + steps, parallel.shape[0] - 1)
-        yield parallel[first:last], parallel[first + 1:last + 1]
+        yield parallel[first:last], parallel[first + 1 : last + 1]
 
 
 def _read_texts(source: Path) -> dict[str, str]:
     names = {split: f"ptb.{split}.txt" for split in SPLITS}
     try:
         if source.is_dir():
-            raw = {split: (source / name).read_bytes() for split, name in names.items() if (source / name).is_file()}
+            raw = {
+                split: (source / name).read_bytes()
+                for split, name in names.items()
+                if (source / name).is_file()
+            }
         elif source.is_file():
             with zipfile.ZipFile(source) as archive:
                 members = {PurePosixPath(member).name: member for member in archive.namelist()}

@@ -21,14 +21,15 @@ SURROGATE_HEIGHT = 0.7
 """Height of the triangle that stands for the derivative of the event indicator (EvNN's dampening factor)."""
 
 SURROGATE_SLOPE = 1.0
-"""The triangle is zero from 1 / SURROGATE_SLOPE away from the threshold (EvNN's pseudo-derivative support)."""
+"""The triangle is zero from 1 / SURROGATE_SLOPE off the threshold (EvNN's pseudo-derivative support)."""
 
 
 class StepArithmetic(Protocol):
     """The element-wise part of a step: how sums become gates, states and events."""
 
-    def step(self, inputs: Tensor, recurrent: Tensor, reset_bias: Tensor, threshold: Tensor,
-             cell: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def step(
+        self, inputs: Tensor, recurrent: Tensor, reset_bias: Tensor, threshold: Tensor, cell: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Return z, r, g, gr, c~, o, y' (each [streams, H]).
 
         `inputs`: [streams, 3H], products with the inputs plus bz, br, bgx; `recurrent`: [streams, 3H],
@@ -40,13 +41,14 @@ class StepArithmetic(Protocol):
 class FloatArithmetic:
     """The cell in plain floating point."""
 
-    def step(self, inputs: Tensor, recurrent: Tensor, reset_bias: Tensor, threshold: Tensor,
-             cell: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def step(
+        self, inputs: Tensor, recurrent: Tensor, reset_bias: Tensor, threshold: Tensor, cell: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         neurons = cell.shape[-1]
-        gates = (inputs[:, :2 * neurons] + recurrent[:, :2 * neurons]).sigmoid_()
+        gates = (inputs[:, : 2 * neurons] + recurrent[:, : 2 * neurons]).sigmoid_()
         z, r = gates[:, :neurons], gates[:, neurons:]
-        gr = recurrent[:, 2 * neurons:] + reset_bias
-        g = torch.addcmul(inputs[:, 2 * neurons:], r, gr).tanh_()
+        gr = recurrent[:, 2 * neurons :] + reset_bias
+        g = torch.addcmul(inputs[:, 2 * neurons :], r, gr).tanh_()
         c = torch.lerp(g, cell, z)
         o = (c > threshold).to(c.dtype)
         return z, r, g, gr, c, o, o * c
@@ -59,7 +61,9 @@ class EgruRun(torch.autograd.Function):
     """A layer over a window, from the products with its inputs to its outputs."""
 
     @staticmethod
-    def forward(ctx, inputs, recurrent_weights, reset_bias, threshold, output, cell, arithmetic, product_type):
+    def forward(
+        ctx, inputs, recurrent_weights, reset_bias, threshold, output, cell, arithmetic, product_type
+    ):
         """Run T steps for S streams.
 
         inputs [T, S, 3H]: products with the layer's inputs, biases included; recurrent_weights [3H, H];
@@ -91,7 +95,9 @@ class EgruRun(torch.autograd.Function):
         z, r, g, gr, c, o, before = saved.unbind(0)
         steps, streams, neurons = z.shape
         # Everything that does not depend on the gradients that flow back in time, for all steps at once.
-        surrogate = (c - threshold).abs_().mul_(-SURROGATE_SLOPE).add_(1.0).clamp_(min=0.0).mul_(SURROGATE_HEIGHT)
+        surrogate = (
+            (c - threshold).abs_().mul_(-SURROGATE_SLOPE).add_(1.0).clamp_(min=0.0).mul_(SURROGATE_HEIGHT)
+        )
         to_z = (before - g).mul_(z).mul_(1 - z)
         to_g = (1 - z).mul_(1 - g * g)
         to_r = gr.mul(r).mul_(1 - r)
@@ -104,21 +110,25 @@ class EgruRun(torch.autograd.Function):
             grad_threshold.sub_(torch.addcmul(through, grad_cell, o[t]).sum(0))
             grad_c = torch.addcmul(grad_cell, grad_y, o[t]).add_(through)
             sums = grad_sums[t]
-            candidate = sums[:, 3 * neurons:]
+            candidate = sums[:, 3 * neurons :]
             torch.mul(grad_c, to_g[t], out=candidate)
             torch.mul(grad_c, to_z[t], out=sums[:, :neurons])
-            torch.mul(candidate, to_r[t], out=sums[:, neurons:2 * neurons])
-            torch.mul(candidate, r[t], out=sums[:, 2 * neurons:3 * neurons])
+            torch.mul(candidate, to_r[t], out=sums[:, neurons : 2 * neurons])
+            torch.mul(candidate, r[t], out=sums[:, 2 * neurons : 3 * neurons])
             grad_cell = grad_c.mul_(z[t])
             # Also at t = 0: its result, the gradient of the state, is not wanted, so it is skipped there.
             if t:
-                grad_y = torch.add(grad_outputs[t - 1],
-                                   (sums[:, :3 * neurons].to(ctx.product_type) @ weights).to(sums.dtype))
-        recurrent_sums = grad_sums[..., :3 * neurons].reshape(steps * streams, 3 * neurons)
+                grad_y = torch.add(
+                    grad_outputs[t - 1],
+                    (sums[:, : 3 * neurons].to(ctx.product_type) @ weights).to(sums.dtype),
+                )
+        recurrent_sums = grad_sums[..., : 3 * neurons].reshape(steps * streams, 3 * neurons)
         last_outputs = outputs[:-1].reshape(steps * streams, neurons)
-        grad_weights = (recurrent_sums.to(ctx.product_type).t() @ last_outputs.to(ctx.product_type)).to(saved.dtype)
-        grad_inputs = torch.cat((grad_sums[..., :2 * neurons], grad_sums[..., 3 * neurons:]), dim=-1)
-        grad_bias = recurrent_sums[:, 2 * neurons:].sum(0)
+        grad_weights = (recurrent_sums.to(ctx.product_type).t() @ last_outputs.to(ctx.product_type)).to(
+            saved.dtype
+        )
+        grad_inputs = torch.cat((grad_sums[..., : 2 * neurons], grad_sums[..., 3 * neurons :]), dim=-1)
+        grad_bias = recurrent_sums[:, 2 * neurons :].sum(0)
         return grad_inputs, grad_weights, grad_bias, grad_threshold, None, None, None, None
 
 
@@ -166,11 +176,20 @@ class EgruLayer(nn.Module):
         zeros = torch.zeros(streams, self.neurons, dtype=self.bias.dtype)
         return zeros, zeros.clone()
 
-    def forward(self, x: Tensor, state: tuple[Tensor, Tensor],
-                product_type: torch.dtype) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(
+        self, x: Tensor, state: tuple[Tensor, Tensor], product_type: torch.dtype
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Run a window: x [T, S, I] -> outputs [T, S, H] and the state after it (cut from the graph)."""
-        inputs = MixedLinear.apply(x, self.input_weights.reshape(-1, self.inputs), self.bias[:3].reshape(-1),
-                                   product_type)
-        outputs, cell = EgruRun.apply(inputs, self.recurrent_weights.reshape(-1, self.neurons), self.bias[3],
-                                      self.threshold, *state, FLOAT, product_type)
+        inputs = MixedLinear.apply(
+            x, self.input_weights.reshape(-1, self.inputs), self.bias[:3].reshape(-1), product_type
+        )
+        outputs, cell = EgruRun.apply(
+            inputs,
+            self.recurrent_weights.reshape(-1, self.neurons),
+            self.bias[3],
+            self.threshold,
+            *state,
+            FLOAT,
+            product_type,
+        )
         return outputs, (outputs[-1].detach(), cell)

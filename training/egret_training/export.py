@@ -1,4 +1,4 @@
-"""From a trained model to the quantised checkpoint that NumPy alone reads (docs/formats.md, section 2)."""
+"""Between a model and the quantised checkpoint that NumPy alone reads (docs/formats.md, section 2)."""
 
 from __future__ import annotations
 
@@ -10,42 +10,104 @@ import torch
 from torch import Tensor
 
 from egret.checkpoint import Checkpoint, Layer
+from egret_training.model import Shape
 from egret_training.quantization import QuantizedEgruLanguageModel
+from egret_training.quantizers import WEIGHT_BITS
+
+HALF_RANGE = 1 << (WEIGHT_BITS - 2)
+"""A row's unit is the smallest power of two that holds it: its largest weight has at least this many."""
 
 
 @torch.no_grad()
-def to_checkpoint(model: QuantizedEgruLanguageModel, vocabulary: list[str], name: str,
-                  metadata: dict[str, Any]) -> Checkpoint:
-    """Return the integers of a quantised model as a valid checkpoint; EgretError where the format cannot hold one."""
+def to_checkpoint(
+    model: QuantizedEgruLanguageModel, vocabulary: list[str], name: str, metadata: dict[str, Any]
+) -> Checkpoint:
+    """Return the integers of a quantised model as a checkpoint; EgretError where it cannot hold them."""
     exact = QuantizedEgruLanguageModel.of(model).double().eval()
     arithmetic = exact.arithmetic
     layers: list[Layer] = []
-    for layer in exact.layers:
+    for layer in exact.stack:
         parameters = layer.quantized()
-        layers.append(Layer(
-            input_weights=_integers(parameters.input_weights / parameters.input_units[..., None], np.int8),
-            recurrent_weights=_integers(parameters.recurrent_weights / parameters.recurrent_units[..., None], np.int8),
-            input_fraction_bits=_fraction_bits(parameters.input_units),
-            recurrent_fraction_bits=_fraction_bits(parameters.recurrent_units),
-            bias=_integers(parameters.bias / arithmetic.stored_sum.unit, np.int16),
-            threshold=_integers(parameters.threshold / arithmetic.cell.unit, np.uint16),
-        ))
-    embedding, embedding_unit = exact.quantize_embedding(exact.embedding)
+        layers.append(
+            Layer(
+                input_weights=_integers(
+                    parameters.input_weights / parameters.input_units[..., None], np.int8
+                ),
+                recurrent_weights=_integers(
+                    parameters.recurrent_weights / parameters.recurrent_units[..., None], np.int8
+                ),
+                input_fraction_bits=_fraction_bits(parameters.input_units),
+                recurrent_fraction_bits=_fraction_bits(parameters.recurrent_units),
+                bias=_integers(parameters.bias / arithmetic.stored_sum.unit, np.int16),
+                threshold=_integers(parameters.threshold / arithmetic.cell.unit, np.uint16),
+            )
+        )
+    embedding_unit = exact.quantize_embedding.unit
     decoder_weights, decoder_units = exact.quantize_decoder(exact.decoder_weights)
     checkpoint = Checkpoint(
-        name=name, metadata=metadata, vocabulary=list(vocabulary),
-        embedding=_integers(embedding / embedding_unit, np.int8),
-        embedding_fraction_bits=int(_fraction_bits(embedding_unit)),
+        name=name,
+        metadata=metadata,
+        vocabulary=list(vocabulary),
+        embedding=_integers(exact.embedding_table() / embedding_unit, np.int8),
+        embedding_fraction_bits=exact.embedding_fraction_bits,
         layers=layers,
         decoder_weights=_integers(decoder_weights / decoder_units, np.int8),
         decoder_fraction_bits=_fraction_bits(decoder_units.reshape(-1)),
-        decoder_bias=_integers(arithmetic.stored_sum(exact.decoder_bias) / arithmetic.stored_sum.unit, np.int16),
+        decoder_bias=_integers(
+            arithmetic.stored_sum(exact.decoder_bias) / arithmetic.stored_sum.unit, np.int16
+        ),
     )
     checkpoint.validate()
     return checkpoint
 
 
-def _integers(values: Tensor, dtype: type[np.signedinteger[Any]] | type[np.unsignedinteger[Any]]) -> npt.NDArray[Any]:
+@torch.no_grad()
+def from_checkpoint(checkpoint: Checkpoint) -> QuantizedEgruLanguageModel:
+    """Return a model whose quantisers give exactly the integers of a checkpoint that `to_checkpoint` made."""
+    sizes = [layer.neurons for layer in checkpoint.layers]
+    shape = Shape(len(checkpoint.vocabulary), checkpoint.embedding.shape[1], sizes)
+    model = QuantizedEgruLanguageModel(shape, checkpoint.embedding_fraction_bits).double()
+    for index, (layer, values) in enumerate(zip(model.stack, checkpoint.layers, strict=True)):
+        inputs = torch.from_numpy(values.input_weights.astype(np.float64))
+        recurrent = torch.from_numpy(values.recurrent_weights.astype(np.float64))
+        if index:
+            shared = _off_the_edge(torch.cat((inputs[:2], recurrent[:2]), dim=2))
+            inputs = torch.cat((shared[..., : layer.inputs], _off_the_edge(inputs[2:])))
+            recurrent = torch.cat((shared[..., layer.inputs :], _off_the_edge(recurrent[2:])))
+        else:
+            inputs, recurrent = _off_the_edge(inputs), _off_the_edge(recurrent)
+        layer.input_weights.copy_(inputs * _units(values.input_fraction_bits)[..., None])
+        layer.recurrent_weights.copy_(recurrent * _units(values.recurrent_fraction_bits)[..., None])
+        layer.bias.copy_(torch.from_numpy(values.bias.astype(np.float64)) * model.arithmetic.stored_sum.unit)
+        layer.threshold.copy_(
+            torch.from_numpy(values.threshold.astype(np.float64)) * model.arithmetic.cell.unit
+        )
+    embedding = torch.from_numpy(checkpoint.embedding.astype(np.float64))
+    model.embedding.copy_(embedding * 2.0**-checkpoint.embedding_fraction_bits)
+    assert model.own_decoder_weights is not None
+    decoder = torch.from_numpy(checkpoint.decoder_weights.astype(np.float64))
+    model.own_decoder_weights.copy_(
+        _off_the_edge(decoder) * _units(checkpoint.decoder_fraction_bits)[:, None]
+    )
+    model.decoder_bias.copy_(
+        torch.from_numpy(checkpoint.decoder_bias.astype(np.float64)) * model.arithmetic.stored_sum.unit
+    )
+    return model
+
+
+def _off_the_edge(integers: Tensor) -> Tensor:
+    """Add a quarter to weights of +-64 in rows with none larger: half the unit would hold such a row."""
+    on_edge = integers.abs().amax(dim=-1, keepdim=True) == HALF_RANGE
+    return torch.where(on_edge & (integers.abs() == HALF_RANGE), integers * (1 + 0.25 / HALF_RANGE), integers)
+
+
+def _units(fraction_bits: npt.NDArray[np.int8]) -> Tensor:
+    return torch.exp2(-torch.from_numpy(fraction_bits.astype(np.float64)))
+
+
+def _integers(
+    values: Tensor, dtype: type[np.signedinteger[Any]] | type[np.unsignedinteger[Any]]
+) -> npt.NDArray[Any]:
     array = values.numpy()
     result = array.astype(dtype)
     if not np.array_equal(result, array):

@@ -51,8 +51,10 @@ class DecoderCrossEntropy(torch.autograd.Function):
         return grad_hidden * scale, grad_weights * scale, grad_bias * scale, None, None
 
 
-def decoder_cross_entropy(hidden: Tensor, weights: Tensor, bias: Tensor, targets: Tensor,
-                          product_type: torch.dtype) -> Tensor:
+def decoder_cross_entropy(
+    hidden: Tensor, weights: Tensor, bias: Tensor, targets: Tensor, product_type: torch.dtype
+) -> Tensor:
     """Apply DecoderCrossEntropy to hidden [T, S, H] and targets int64 [T, S]."""
-    return DecoderCrossEntropy.apply(hidden.reshape(-1, hidden.shape[-1]), weights, bias, targets.reshape(-1),
-                                     product_type)
+    return DecoderCrossEntropy.apply(
+        hidden.reshape(-1, hidden.shape[-1]), weights, bias, targets.reshape(-1), product_type
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -69,30 +71,46 @@ class EgruLanguageModel(nn.Module):
         """The decoder's matrix, [V, H of the last layer]."""
         return self.embedding * TIED_SCALE if self.own_decoder_weights is None else self.own_decoder_weights
 
+    @property
+    def stack(self) -> Sequence[EgruLayer]:
+        """The layers, from the embedding up, under their type."""
+        return [cast(EgruLayer, layer) for layer in self.layers]
+
     def untie(self) -> None:
         """Give the decoder weights of its own, equal to those it has; no effect where they are its own."""
         if self.own_decoder_weights is None:
             self.own_decoder_weights = nn.Parameter(self.decoder_weights.detach().clone())
             self.shape.tied = False
 
+    @torch.no_grad()
+    def center_decoder_bias(self) -> None:
+        """Shift the decoder's bias so that its range is symmetric: softmax sees no difference, 16 bits do."""
+        self.decoder_bias.sub_((self.decoder_bias.max() + self.decoder_bias.min()) / 2)
+
     def initial_state(self, streams: int) -> State:
         """Return the state at rest."""
-        return [layer.initial_state(streams) for layer in self.layers]
+        return [layer.initial_state(streams) for layer in self.stack]
 
-    def hidden(self, tokens: Tensor, state: State, product_type: torch.dtype,
-               dropout: Dropout | None = None) -> tuple[list[Tensor], State]:
+    def embedding_table(self) -> Tensor:
+        """Return the embedding as the forward pass uses it, [V, E]."""
+        return self.embedding
+
+    def decoder(self) -> tuple[Tensor, Tensor]:
+        """Return the decoder's weights [V, H] and bias [V] as the forward pass uses them."""
+        return self.decoder_weights, self.decoder_bias
+
+    def hidden(
+        self, tokens: Tensor, state: State, product_type: torch.dtype, dropout: Dropout | None = None
+    ) -> tuple[list[Tensor], State]:
         """Run a window: int64 [T, S] -> outputs of every layer, [T, S, H] each, and the state after it."""
-        return self._hidden(self.embedding, tokens, state, product_type, dropout)
-
-    def _hidden(self, table: Tensor, tokens: Tensor, state: State, product_type: torch.dtype,
-                dropout: Dropout | None) -> tuple[list[Tensor], State]:
+        table = self.embedding_table()
         if dropout is not None and dropout.words:
             keep = 1.0 - dropout.words
             table = table * torch.empty(table.shape[0], 1).bernoulli_(keep).div_(keep)
         x = locked_dropout(nn.functional.embedding(tokens, table), dropout.embedding if dropout else 0.0)
         outputs: list[Tensor] = []
         new_state: State = []
-        for layer, layer_state in zip(self.layers, state, strict=True):
+        for layer, layer_state in zip(self.stack, state, strict=True):
             if outputs:
                 x = locked_dropout(outputs[-1], dropout.between if dropout else 0.0)
             output, after = layer(x, layer_state, product_type)
@@ -100,12 +118,18 @@ class EgruLanguageModel(nn.Module):
             new_state.append(after)
         return outputs, new_state
 
-    def loss(self, tokens: Tensor, targets: Tensor, state: State, product_type: torch.dtype,
-             dropout: Dropout | None = None) -> tuple[Tensor, State, list[Tensor]]:
+    def loss(
+        self,
+        tokens: Tensor,
+        targets: Tensor,
+        state: State,
+        product_type: torch.dtype,
+        dropout: Dropout | None = None,
+    ) -> tuple[Tensor, State, list[Tensor]]:
         """Return the mean cross-entropy in nats, the state after the window, and the layers' outputs."""
         outputs, after = self.hidden(tokens, state, product_type, dropout)
         last = locked_dropout(outputs[-1], dropout.output if dropout else 0.0)
-        loss = decoder_cross_entropy(last, self.decoder_weights, self.decoder_bias, targets, product_type)
+        loss = decoder_cross_entropy(last, *self.decoder(), targets, product_type)
         return loss, after, outputs
 
 

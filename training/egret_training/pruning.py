@@ -12,6 +12,8 @@ from torch import Tensor
 
 from egret_training.model import EgruLanguageModel
 
+DECODER = "own_decoder_weights"
+
 
 def lane_balanced_mask(weights: Tensor, sparsity: float, slots: int) -> Tensor:
     """Return which weights to keep, bool of the shape of `weights` [gates, rows, columns].
@@ -25,31 +27,48 @@ def lane_balanced_mask(weights: Tensor, sparsity: float, slots: int) -> Tensor:
     keep = min(int((1.0 - sparsity) * gates * rows / slots + 1e-9), gates * (rows // slots))
     if sparsity <= 0.0:
         return torch.ones_like(weights, dtype=torch.bool)
-    sizes = weights.new_full((gates, groups * slots, columns), -1.0)  # padding is never kept: all sizes are >= 0
+    # Padding has size -1 and is never kept.
+    sizes = weights.new_full((gates, groups * slots, columns), -1.0)
     sizes[:, :rows] = weights.detach().abs()
-    by_slot = sizes.reshape(gates, groups, slots, columns).permute(2, 3, 0, 1).reshape(slots, columns, gates * groups)
+    by_slot = (
+        sizes.reshape(gates, groups, slots, columns)
+        .permute(2, 3, 0, 1)
+        .reshape(slots, columns, gates * groups)
+    )
     chosen = torch.zeros_like(by_slot, dtype=torch.bool)
     chosen.scatter_(2, by_slot.topk(keep, dim=2).indices, True)
-    mask = chosen.reshape(slots, columns, gates, groups).permute(2, 3, 0, 1).reshape(gates, groups * slots, columns)
+    mask = (
+        chosen.reshape(slots, columns, gates, groups)
+        .permute(2, 3, 0, 1)
+        .reshape(gates, groups * slots, columns)
+    )
     return mask[:, :rows].contiguous()
 
 
 def prunable_weights(model: EgruLanguageModel) -> dict[str, Tensor]:
-    """Return, by parameter name, the weights of every layer and of the decoder as [gates, rows, columns] views."""
+    """Return the weights of every layer and of the decoder by name, as [gates, rows, columns] views."""
     found: dict[str, Tensor] = {}
-    for index, layer in enumerate(model.layers):
+    for index, layer in enumerate(model.stack):
         found[f"layers.{index}.input_weights"] = layer.input_weights
         found[f"layers.{index}.recurrent_weights"] = layer.recurrent_weights
     if model.own_decoder_weights is None:
         raise ValueError("a tied decoder cannot be pruned without the embedding: untie it first")
-    found["own_decoder_weights"] = model.own_decoder_weights.unsqueeze(0)
+    found[DECODER] = model.own_decoder_weights.unsqueeze(0)
     return found
 
 
-def draw_masks(model: EgruLanguageModel, sparsity: float, slots: int) -> dict[str, Tensor]:
-    """Return lane-balanced masks for every prunable weight, bool, under the names of `prunable_weights`."""
-    return {name: lane_balanced_mask(weights.detach(), sparsity, slots)
-            for name, weights in prunable_weights(model).items()}
+def draw_masks(
+    model: EgruLanguageModel, sparsity: float, slots: int, decoder_sparsity: float | None = None
+) -> dict[str, Tensor]:
+    """Return lane-balanced masks for every prunable weight, bool, under the names of `prunable_weights`.
+
+    `decoder_sparsity` is the decoder's own share, `sparsity` where None.
+    """
+    own = {DECODER: sparsity if decoder_sparsity is None else decoder_sparsity}
+    return {
+        name: lane_balanced_mask(weights.detach(), own.get(name, sparsity), slots)
+        for name, weights in prunable_weights(model).items()
+    }
 
 
 @torch.no_grad()

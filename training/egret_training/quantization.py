@@ -6,30 +6,35 @@ sum and rounding is exact, so that it gives the integers of egret.reference (and
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from egret.arithmetic import GATE_INDEX_OFFSET, GATE_OUTPUT_ONE, SIGMOID, TANH
 from egret_training.egru import EgruLayer, EgruRun, MixedLinear
-from egret_training.loss import decoder_cross_entropy
-from egret_training.model import Dropout, EgruLanguageModel, Shape, State, locked_dropout
+from egret_training.model import EgruLanguageModel, Shape
 from egret_training.quantizers import (
     ActivationQuantizer,
     CellQuant,
-    EmbeddingQuant,
     EventQuant,
     GateInputQuant,
     RowWeightQuant,
     StoredSumQuant,
     SumQuant,
     WeightQuantizer,
+    embedding_quantizer,
 )
+
+EMBEDDING_FRACTION_BITS = 6
+"""An embedding trained from the spread it starts with has less than one value in a thousand beyond +-2."""
 
 
 class KernelArithmetic(nn.Module):
-    """The element-wise part of a step as the kernel computes it (a StepArithmetic; docs/formats.md, section 1)."""
+    """The element-wise part of a step as the kernel computes it: a StepArithmetic."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,8 +43,10 @@ class KernelArithmetic(nn.Module):
         self.gate_input = ActivationQuantizer(GateInputQuant)
         self.cell = ActivationQuantizer(CellQuant)
         self.event = ActivationQuantizer(EventQuant)
-        self.tables = {name: torch.tensor(table, dtype=torch.float64) / GATE_OUTPUT_ONE
-                       for name, table in (("sigmoid", SIGMOID), ("tanh", TANH))}
+        self.tables = {
+            name: torch.tensor(table, dtype=torch.float64) / GATE_OUTPUT_ONE
+            for name, table in (("sigmoid", SIGMOID), ("tanh", TANH))
+        }
         self.typed_tables: dict[tuple[str, torch.dtype], Tensor] = {}
 
     def look_up(self, name: str, sums: Tensor) -> Tensor:
@@ -51,15 +58,16 @@ class KernelArithmetic(nn.Module):
         return torch.take(table, index)
 
     @torch.no_grad()
-    def step(self, inputs: Tensor, recurrent: Tensor, reset_bias: Tensor, threshold: Tensor,
-             cell: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """See StepArithmetic; `inputs` for the gate g are whole sums already, and the state is the kernel's."""
+    def step(
+        self, inputs: Tensor, recurrent: Tensor, reset_bias: Tensor, threshold: Tensor, cell: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """See StepArithmetic; `inputs` of gate g are whole sums already."""
         neurons = cell.shape[-1]
         # Biases are whole sums: adding them before the rounding is the same as after it.
-        gates = self.look_up("sigmoid", self.sum(inputs[:, :2 * neurons] + recurrent[:, :2 * neurons]))
+        gates = self.look_up("sigmoid", self.sum(inputs[:, : 2 * neurons] + recurrent[:, : 2 * neurons]))
         z, r = gates[:, :neurons], gates[:, neurons:]
-        gr = self.stored_sum(recurrent[:, 2 * neurons:] + reset_bias)
-        g = self.look_up("tanh", inputs[:, 2 * neurons:] + self.sum(r * gr))
+        gr = self.stored_sum(recurrent[:, 2 * neurons :] + reset_bias)
+        g = self.look_up("tanh", inputs[:, 2 * neurons :] + self.sum(r * gr))
         c = self.cell(z * cell + (1 - z) * g)
         o = (c > threshold).to(c.dtype)
         return z, r, g, gr, c, o, o * self.event(c)
@@ -103,74 +111,99 @@ class QuantizedEgruLayer(EgruLayer):
         h = self.neurons
         if self.first:
             input_weights, input_units = self.quantize_input(self.input_weights.reshape(3 * h, self.inputs))
-            recurrent_weights, recurrent_units = self.quantize_recurrent(self.recurrent_weights.reshape(3 * h, h))
+            recurrent_weights, recurrent_units = self.quantize_recurrent(
+                self.recurrent_weights.reshape(3 * h, h)
+            )
         else:
             both = torch.cat((self.input_weights[:2], self.recurrent_weights[:2]), dim=2)
             shared, shared_units = self.quantize_shared(both.reshape(2 * h, self.inputs + h))
             candidate, candidate_units = self.quantize_input(self.input_weights[2])
             inside, inside_units = self.quantize_recurrent(self.recurrent_weights[2])
-            input_weights = torch.cat((shared[:, :self.inputs], candidate))
+            input_weights = torch.cat((shared[:, : self.inputs], candidate))
             input_units = torch.cat((shared_units, candidate_units))
-            recurrent_weights = torch.cat((shared[:, self.inputs:], inside))
+            recurrent_weights = torch.cat((shared[:, self.inputs :], inside))
             recurrent_units = torch.cat((shared_units, inside_units))
         return QuantizedLayerParameters(
-            input_weights.reshape(3, h, self.inputs), input_units.reshape(3, h),
-            recurrent_weights.reshape(3, h, h), recurrent_units.reshape(3, h),
-            self.arithmetic.stored_sum(self.bias), self.arithmetic.cell(self.threshold))
+            input_weights.reshape(3, h, self.inputs),
+            input_units.reshape(3, h),
+            recurrent_weights.reshape(3, h, h),
+            recurrent_units.reshape(3, h),
+            self.arithmetic.stored_sum(self.bias),
+            self.arithmetic.cell(self.threshold),
+        )
 
-    def run(self, x: Tensor, state: tuple[Tensor, Tensor], parameters: QuantizedLayerParameters,
-            product_type: torch.dtype) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """As EgruLayer.forward, with parameters from `quantized` (made once for many windows in evaluation)."""
+    def run(
+        self,
+        x: Tensor,
+        state: tuple[Tensor, Tensor],
+        parameters: QuantizedLayerParameters,
+        product_type: torch.dtype,
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """As EgruLayer.forward, with what `quantized` gave (in evaluation once for many windows)."""
         h = self.neurons
-        sums = MixedLinear.apply(x, parameters.input_weights.reshape(3 * h, self.inputs),
-                                 parameters.bias[:3].reshape(3 * h), product_type)
+        sums = MixedLinear.apply(
+            x,
+            parameters.input_weights.reshape(3 * h, self.inputs),
+            parameters.bias[:3].reshape(3 * h),
+            product_type,
+        )
         if self.first:
             sums = self.arithmetic.stored_sum(sums)
         else:
-            sums = torch.cat((sums[..., :2 * h], self.arithmetic.sum(sums[..., 2 * h:])), dim=-1)
-        outputs, cell = EgruRun.apply(sums, parameters.recurrent_weights.reshape(3 * h, h), parameters.bias[3],
-                                      parameters.threshold, *state, self.arithmetic, product_type)
+            sums = torch.cat((sums[..., : 2 * h], self.arithmetic.sum(sums[..., 2 * h :])), dim=-1)
+        outputs, cell = EgruRun.apply(
+            sums,
+            parameters.recurrent_weights.reshape(3 * h, h),
+            parameters.bias[3],
+            parameters.threshold,
+            *state,
+            self.arithmetic,
+            product_type,
+        )
         return outputs, (outputs[-1].detach(), cell)
 
-    def forward(self, x: Tensor, state: tuple[Tensor, Tensor],
-                product_type: torch.dtype) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(
+        self, x: Tensor, state: tuple[Tensor, Tensor], product_type: torch.dtype
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         return self.run(x, state, self.quantized(), product_type)
 
 
 class QuantizedEgruLanguageModel(EgruLanguageModel):
-    """The language model in the kernel's arithmetic; same parameters, under the same names, as the float model."""
+    """The language model in the kernel's arithmetic; its parameters are those of the float model."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: Shape, embedding_fraction_bits: int = EMBEDDING_FRACTION_BITS) -> None:
         super().__init__(shape)
+        self.embedding_fraction_bits = embedding_fraction_bits
         self.arithmetic = KernelArithmetic()
         sizes = [shape.embedding, *shape.layers]
         self.layers = nn.ModuleList(
             QuantizedEgruLayer(inputs, neurons, self.arithmetic, first=index == 0)
-            for index, (inputs, neurons) in enumerate(zip(sizes, sizes[1:], strict=False)))
-        self.quantize_embedding = WeightQuantizer(EmbeddingQuant, shape.vocabulary, shape.embedding)
+            for index, (inputs, neurons) in enumerate(zip(sizes, sizes[1:], strict=False))
+        )
+        self.quantize_embedding = embedding_quantizer(embedding_fraction_bits)
         self.quantize_decoder = WeightQuantizer(RowWeightQuant, shape.vocabulary, sizes[-1])
 
     @classmethod
     def of(cls, model: EgruLanguageModel) -> QuantizedEgruLanguageModel:
         """Return a quantised model with a copy of the parameters of `model`."""
-        result = cls(Shape(model.shape.vocabulary, model.shape.embedding, list(model.shape.layers),
-                           model.shape.tied))
+        shape = Shape(**dataclasses.asdict(model.shape))
+        bits = getattr(model, "embedding_fraction_bits", EMBEDDING_FRACTION_BITS)
+        result = cls(shape, bits)
         result.load_state_dict(model.state_dict())
         return result
 
-    def hidden(self, tokens: Tensor, state: State, product_type: torch.dtype,
-               dropout: Dropout | None = None) -> tuple[list[Tensor], State]:
-        table, _ = self.quantize_embedding(self.embedding)
-        return self._hidden(table, tokens, state, product_type, dropout)
+    @property
+    def stack(self) -> Sequence[QuantizedEgruLayer]:
+        return [cast(QuantizedEgruLayer, layer) for layer in self.layers]
 
-    def loss(self, tokens: Tensor, targets: Tensor, state: State, product_type: torch.dtype,
-             dropout: Dropout | None = None) -> tuple[Tensor, State, list[Tensor]]:
-        """As in float; logits are not rounded here (their unit, 2^-11, is far below what training resolves)."""
-        outputs, after = self.hidden(tokens, state, product_type, dropout)
-        last = locked_dropout(outputs[-1], dropout.output if dropout else 0.0)
+    def embedding_table(self) -> Tensor:
+        table: Tensor = self.quantize_embedding(self.embedding)
+        return table
+
+    def decoder(self) -> tuple[Tensor, Tensor]:
+        """As in float; training does not round logits (their unit, 2^-11, is below what it resolves)."""
         weights, _ = self.quantize_decoder(self.decoder_weights)
-        bias = self.arithmetic.stored_sum(self.decoder_bias)
-        return decoder_cross_entropy(last, weights, bias, targets, product_type), after, outputs
+        return weights, self.arithmetic.stored_sum(self.decoder_bias)
 
 
 class ExactEvaluation:
@@ -183,10 +216,9 @@ class ExactEvaluation:
         """Take a copy of the parameters of `model`, in float64."""
         self.model = QuantizedEgruLanguageModel.of(model).double().eval()
         with torch.no_grad():
-            self.embedding, self.embedding_unit = self.model.quantize_embedding(self.model.embedding)
-            self.layers = [layer.quantized() for layer in self.model.layers]
-            self.decoder_weights, self.decoder_units = self.model.quantize_decoder(self.model.decoder_weights)
-            self.decoder_bias = self.model.arithmetic.stored_sum(self.model.decoder_bias)
+            self.embedding = self.model.embedding_table()
+            self.layers = [layer.quantized() for layer in self.model.stack]
+            self.decoder_weights, self.decoder_bias = self.model.decoder()
         self.reset()
 
     def reset(self) -> None:
@@ -202,7 +234,7 @@ class ExactEvaluation:
         arithmetic = self.model.arithmetic
         x = self.embedding[tokens][:, None]
         events: list[Tensor] = []
-        for index, (layer, parameters) in enumerate(zip(self.model.layers, self.layers, strict=True)):
+        for index, (layer, parameters) in enumerate(zip(self.model.stack, self.layers, strict=True)):
             x, self.state[index] = layer.run(x, self.state[index], parameters, torch.float64)
             events.append(_integers(x[:, 0], arithmetic.event.unit))
         logits = arithmetic.sum(x[:, 0] @ self.decoder_weights.t() + self.decoder_bias)

@@ -6,6 +6,8 @@ quantised float is exactly an integer times its unit, and float64 computes with 
 
 from __future__ import annotations
 
+from typing import Any
+
 import brevitas
 import torch
 from brevitas.core.function_wrapper.ops_ste import CeilSte
@@ -15,8 +17,8 @@ from brevitas.function.ops_ste import floor_ste, scalar_clamp_ste
 from brevitas.inject import ExtendedInjector
 from brevitas.inject.enum import BitWidthImplType, QuantType, RestrictValueType, ScalingImplType
 from brevitas.nn import QuantIdentity
-from brevitas.quant.base import IntQuant, UintQuant
-from brevitas.quant.fixed_point import Int8WeightPerChannelFixedPoint, Int8WeightPerTensorFixedPoint
+from brevitas.quant.base import IntQuant, NarrowIntQuant, UintQuant
+from brevitas.quant.fixed_point import Int8WeightPerChannelFixedPoint
 from brevitas.quant.solver.act import ActQuantSolver
 from torch import Tensor, nn
 
@@ -62,13 +64,6 @@ class RowWeightQuant(Int8WeightPerChannelFixedPoint):
     int_scaling_impl = PowerOfTwoIntScaling
 
 
-class EmbeddingQuant(Int8WeightPerTensorFixedPoint):
-    """int8, narrow range, one power-of-two unit for the whole tensor."""
-
-    float_to_int_impl = RoundHalfUp
-    restrict_value_float_to_int_impl = CeilSte
-
-
 class _FixedPoint(ExtendedInjector):
     """A constant power-of-two unit: max_val / 2^(bit_width - 1) signed, max_val / 2^bit_width unsigned."""
 
@@ -87,11 +82,11 @@ class SumQuant(_FixedPoint, IntQuant, ActQuantSolver):
     """
 
     float_to_int_impl = RoundHalfUp
-    bit_width, min_val, max_val = 30, -2.0**18, 2.0**18
+    bit_width, min_val, max_val = 30, -(2.0**18), 2.0**18
 
 
 class StoredSumQuant(_FixedPoint, IntQuant, ActQuantSolver):
-    """Sums that are kept in 16 bits (biases, table entries, the sum inside the reset gate): units of 2^-11."""
+    """Sums kept in 16 bits (biases, table entries, the sum inside the reset gate): units of 2^-11."""
 
     float_to_int_impl = RoundHalfUp
     bit_width, min_val, max_val = 16, -16.0, 16.0
@@ -118,10 +113,26 @@ class EventQuant(_FixedPoint, UintQuant, ActQuantSolver):
     bit_width, min_val, max_val = 8, 0.0, 1.0
 
 
+class EmbeddingQuant(_FixedPoint, NarrowIntQuant, ActQuantSolver):
+    """int8, narrow range, saturating; one unit for the whole tensor: see `embedding_quantizer`."""
+
+    float_to_int_impl = RoundHalfUp
+    bit_width = 8
+
+
+def embedding_quantizer(fraction_bits: int) -> ActivationQuantizer:
+    """Return the quantiser of an embedding in units of 2^-fraction_bits.
+
+    The unit is a choice, not the largest value's: a handful of outliers would cost all others two bits.
+    """
+    largest = 2.0 ** (WEIGHT_BITS - 1 - fraction_bits)
+    return ActivationQuantizer(EmbeddingQuant.let(min_val=-largest, max_val=largest))
+
+
 class ActivationQuantizer(nn.Module):
     """A Brevitas activation quantiser with a constant unit, without the bookkeeping of quantised tensors."""
 
-    def __init__(self, injector: type) -> None:
+    def __init__(self, injector: Any) -> None:
         super().__init__()
         tensor_quant = QuantIdentity(act_quant=injector).act_quant.fused_activation_quant_proxy.tensor_quant
         # The unit, zero point and width are constants: asked for once here, not at every step.
@@ -138,7 +149,7 @@ class ActivationQuantizer(nn.Module):
 class WeightQuantizer(nn.Module):
     """A Brevitas weight quantiser for matrices of one shape, whichever parameter they come from."""
 
-    def __init__(self, injector: type, rows: int, columns: int) -> None:
+    def __init__(self, injector: Any, rows: int, columns: int) -> None:
         super().__init__()
         # Statistics are taken from the tensor that is passed; the injector only asks this one for its shape.
         self.weight = torch.empty(rows, columns)
@@ -146,6 +157,6 @@ class WeightQuantizer(nn.Module):
         self.quantize = injector.let(module=self, tracked_parameter_list=[self.weight]).tensor_quant
 
     def forward(self, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the quantised matrix and its scale ([rows, 1], or scalar for one unit per tensor)."""
+        """Return the quantised matrix and the units of its rows, [rows, 1]."""
         quantized, scale, _, _ = self.quantize(weights)
         return quantized, scale

@@ -7,7 +7,7 @@ import os
 import sys
 import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class Pruning:
     """The share of weights to remove, the same in each lane of each column (docs/formats.md, section 3)."""
 
     sparsity: float
+    decoder_sparsity: float | None = None
+    """The same for the decoder, if it is to keep more or less than the layers; None: `sparsity` too."""
     slots: int = 10
     """Engines times lanes of the kernel: row j belongs to residue j mod slots."""
     start: float = 0.0
@@ -78,7 +80,6 @@ class Recipe:
     """Largest norm of the gradient."""
     evaluation_streams: int = 20
     """Parallel streams of the validation after each epoch (reported figures use one)."""
-    metadata: dict[str, Any] = field(default_factory=dict)
 
 
 def load_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -113,13 +114,19 @@ def _build(kind: Any, value: Any, where: str) -> Any:
         unknown = sorted(set(value) - set(hints))
         if unknown:
             raise EgretError(f"{where or 'it'} has an unknown key {unknown[0]!r}; known: {', '.join(hints)}.")
-        missing = [f.name for f in dataclasses.fields(kind) if f.name not in value
-                   and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING]
+        missing = [
+            f.name
+            for f in dataclasses.fields(kind)
+            if f.name not in value
+            and f.default is dataclasses.MISSING
+            and f.default_factory is dataclasses.MISSING
+        ]
         if missing:
             raise EgretError(f"{where or 'it'} lacks the key {missing[0]!r}.")
-        return kind(**{key: _build(hints[key], item, f"{where}.{key}".lstrip(".")) for key, item in value.items()})
-    if origin is dict:
-        kind = dict
+        build: Any = kind
+        return build(
+            **{key: _build(hints[key], item, f"{where}.{key}".lstrip(".")) for key, item in value.items()}
+        )
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
@@ -132,18 +139,33 @@ def _check(recipe: Recipe) -> None:
         if not condition:
             raise EgretError(sentence)
 
-    sizes = [recipe.model.embedding, *recipe.model.layers, recipe.streams, recipe.window, recipe.evaluation_streams]
+    sizes = [
+        recipe.model.embedding,
+        *recipe.model.layers,
+        recipe.streams,
+        recipe.window,
+        recipe.evaluation_streams,
+    ]
     require(bool(recipe.model.layers) and min(sizes) > 0, "sizes must be positive and there must be a layer.")
-    require(not recipe.model.tied or recipe.model.layers[-1] == recipe.model.embedding,
-            "a tied decoder needs a last layer as wide as the embedding.")
+    require(
+        not recipe.model.tied or recipe.model.layers[-1] == recipe.model.embedding,
+        "a tied decoder needs a last layer as wide as the embedding.",
+    )
     require(bool(recipe.phases), "there must be a phase.")
     names = [phase.name for phase in recipe.phases]
     require(len(set(names)) == len(names), "phases must have different names.")
+    tied = recipe.model.tied
     for phase in recipe.phases:
-        require(phase.epochs > 0 and phase.learning_rate > 0, f"phase {phase.name} needs epochs and a learning rate.")
-        shares = [phase.dropout_words, phase.dropout_embedding, phase.dropout_between, phase.dropout_output,
-                  phase.warmup]
+        about = f"phase {phase.name}"
+        require(phase.epochs > 0 and phase.learning_rate > 0, f"{about} needs epochs and a learning rate.")
+        tied = tied and not phase.untie
+        shares = [phase.dropout_words, phase.dropout_embedding, phase.dropout_between, phase.dropout_output]
+        shares.append(phase.warmup)
         if phase.pruning is not None:
-            shares += [phase.pruning.sparsity, phase.pruning.start, phase.pruning.ramp / 1.000001]
-            require(phase.pruning.slots > 0, f"phase {phase.name}: slots must be positive.")
-        require(all(0 <= share < 1 for share in shares), f"phase {phase.name}: shares must lie in [0, 1).")
+            pruning = phase.pruning
+            require(not tied, f"{about} prunes a tied decoder; untie it there or before.")
+            require(
+                pruning.slots > 0 and 0 <= pruning.ramp <= 1, f"{about} needs slots and a ramp in [0, 1]."
+            )
+            shares += [pruning.sparsity, pruning.start, pruning.decoder_sparsity or 0.0]
+        require(all(0 <= share < 1 for share in shares), f"{about}: shares must lie in [0, 1).")

@@ -19,27 +19,41 @@ from egret_training import data
 from egret_training.data import Corpus
 from egret_training.evaluation import perplexity
 from egret_training.model import Dropout, EgruLanguageModel, Shape
-from egret_training.recipe import Phase, Recipe
+from egret_training.pruning import DECODER, apply_masks, draw_masks, sparsity_at
+from egret_training.quantization import QuantizedEgruLanguageModel
+from egret_training.recipe import Phase, Pruning, Recipe
 
 THRESHOLD_RANGE = (64 / 32768, 32767 / 32768)
 """Thresholds that the kernel can hold."""
 
 SAVE_SECONDS = 150.0
-LOG_COLUMNS = ("phase", "epoch", "learning_rate", "train_perplexity", "valid_perplexity", "sparsity", "activity",
-               "seconds")
+REDRAW_UPDATES = 25
+"""Masks are drawn anew every so many updates while the sparsity rises."""
+
+LOG_COLUMNS = (
+    "phase",
+    "epoch",
+    "learning_rate",
+    "train_perplexity",
+    "valid_perplexity",
+    "sparsity",
+    "activity",
+    "seconds",
+)
 
 
 class Trainer:
-    """One run of a recipe in a folder: `state.pt` (the latest state), `log.csv`, and PHASE.pt after each phase."""
+    """A run of a recipe in a folder: `state.pt` (the latest state), `log.csv`, PHASE.pt after each phase."""
 
     def __init__(self, recipe: Recipe, corpus: Corpus, folder: str | os.PathLike[str]) -> None:
-        """Start a run in `folder`, or take up the one that is there; raises EgretError where it is another's."""
+        """Start a run in `folder`, or take up the one there; EgretError where that is of another network."""
         self.recipe, self.corpus, self.folder = recipe, corpus, Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(recipe.seed)
         sizes = recipe.model
-        self.model = EgruLanguageModel(Shape(len(corpus.vocabulary), sizes.embedding, sizes.layers, sizes.tied),
-                                       corpus.log_frequencies())
+        self.model = EgruLanguageModel(
+            Shape(len(corpus.vocabulary), sizes.embedding, sizes.layers, sizes.tied), corpus.log_frequencies()
+        )
         self.train_streams = data.streams(corpus.train, recipe.streams)
         self.valid_streams = data.streams(corpus.valid, recipe.evaluation_streams)
         self.phase, self.epoch, self.seconds = 0, 0, 0.0
@@ -62,6 +76,10 @@ class Trainer:
     def _run_phase(self, phase: Phase) -> None:
         if phase.untie:
             self.model.untie()
+        if phase.quantized and not isinstance(self.model, QuantizedEgruLanguageModel):
+            if self.epoch == 0 and self.position is None:
+                self.model.center_decoder_bias()
+            self.model = QuantizedEgruLanguageModel.of(self.model)
         optimizer = _optimizer(self.model, phase)
         if self.optimizer_state is not None:
             optimizer.load_state_dict(self.optimizer_state)
@@ -76,17 +94,31 @@ class Trainer:
 
     def _run_epoch(self, phase: Phase, optimizer: torch.optim.Optimizer) -> None:
         recipe, model = self.recipe, self.model
-        dropout = Dropout(phase.dropout_words, phase.dropout_embedding, phase.dropout_between, phase.dropout_output)
+        dropout = Dropout(
+            phase.dropout_words, phase.dropout_embedding, phase.dropout_between, phase.dropout_output
+        )
         if self.position is None:
             # A different cut into windows each epoch.
-            self.position = {"start": int(torch.randint(recipe.window, ())), "window": 0, "loss": 0.0, "tokens": 0,
-                             "state": model.initial_state(recipe.streams)}
+            self.position = {
+                "start": int(torch.randint(recipe.window, ())),
+                "window": 0,
+                "loss": 0.0,
+                "tokens": 0,
+                "state": model.initial_state(recipe.streams),
+            }
         position = self.position
         cuts = list(data.windows(self.train_streams, recipe.window, position["start"]))
         started = saved = time.monotonic()
-        learning_rate = activity = 0.0
-        bar = tqdm(range(position["window"], len(cuts)), initial=position["window"], total=len(cuts), mininterval=1.0,
-                   desc=f"{phase.name} {self.epoch + 1}/{phase.epochs}", dynamic_ncols=True)
+        learning_rate = 0.0
+        activity: list[float] = []
+        bar = tqdm(
+            range(position["window"], len(cuts)),
+            initial=position["window"],
+            total=len(cuts),
+            mininterval=1.0,
+            desc=f"{phase.name} {self.epoch + 1}/{phase.epochs}",
+            dynamic_ncols=True,
+        )
         for index in bar:
             done = (self.epoch + index / len(cuts)) / phase.epochs
             learning_rate = schedule(phase, done)
@@ -96,18 +128,27 @@ class Trainer:
             loss, state, outputs = model.loss(inputs, targets, position["state"], torch.bfloat16, dropout)
             optimizer.zero_grad()
             loss.backward()
+            nats = float(loss.detach())
             torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             optimizer.step()
             with torch.no_grad():
-                for layer in model.layers:
+                for layer in model.stack:
                     layer.threshold.clamp_(*THRESHOLD_RANGE)
+            self._prune(phase, done, index)
             count = targets.numel()
-            position.update(window=index + 1, state=state, loss=position["loss"] + float(loss) * count,
-                            tokens=position["tokens"] + count)
-            if index % 20 == 0:
+            position.update(
+                window=index + 1,
+                state=state,
+                loss=position["loss"] + nats * count,
+                tokens=position["tokens"] + count,
+            )
+            if index % 20 == 0 or not activity:
                 activity = [float((y != 0).float().mean()) for y in outputs]
-                bar.set_postfix(ppl=f"{math.exp(position['loss'] / position['tokens']):.1f}",
-                                now=f"{math.exp(float(loss)):.1f}", active="/".join(f"{a:.3f}" for a in activity))
+                bar.set_postfix(
+                    ppl=f"{math.exp(position['loss'] / position['tokens']):.1f}",
+                    now=f"{math.exp(nats):.1f}",
+                    active="/".join(f"{a:.3f}" for a in activity),
+                )
             if time.monotonic() - saved > SAVE_SECONDS:
                 saved = time.monotonic()
                 self.seconds, started = self.seconds + saved - started, saved
@@ -120,18 +161,53 @@ class Trainer:
         self.position = None
         self._log(phase, learning_rate, train, valid, activity)
 
-    def _log(self, phase: Phase, learning_rate: float, train: float, valid: float, activity: Any) -> None:
+    def _prune(self, phase: Phase, done: float, update: int) -> None:
+        pruning = phase.pruning
+        if pruning is not None:
+            rising = done <= pruning.ramp
+            if (rising and update % REDRAW_UPDATES == 0) or not (rising or self._pruned(pruning)):
+                part = done / pruning.ramp if rising and pruning.ramp else 1.0
+                decoder = pruning.decoder_sparsity
+                self.masks = draw_masks(
+                    self.model,
+                    sparsity_at(pruning.start, pruning.sparsity, part),
+                    pruning.slots,
+                    None if decoder is None else sparsity_at(min(pruning.start, decoder), decoder, part),
+                )
+        apply_masks(self.model, self.masks)
+
+    def _log(
+        self, phase: Phase, learning_rate: float, train: float, valid: float, activity: list[float]
+    ) -> None:
         path = self.folder / "log.csv"
         new = not path.exists()
-        row = (phase.name, self.epoch + 1, f"{learning_rate:.6f}", f"{train:.3f}", f"{valid:.3f}",
-               f"{self._sparsity():.4f}", "/".join(f"{a:.4f}" for a in activity or []), f"{self.seconds:.0f}")
+        row = (
+            phase.name,
+            self.epoch + 1,
+            f"{learning_rate:.6f}",
+            f"{train:.3f}",
+            f"{valid:.3f}",
+            f"{self._sparsity():.4f}",
+            "/".join(f"{a:.4f}" for a in activity),
+            f"{self.seconds:.0f}",
+        )
         with path.open("a", newline="") as file:
             writer = csv.writer(file)
             if new:
                 writer.writerow(LOG_COLUMNS)
             writer.writerow(row)
-        tqdm.write(f"{phase.name} epoch {self.epoch + 1}: train {train:.2f}, valid {valid:.2f} "
-                   f"({self.seconds:.0f} s in all)")
+        tqdm.write(
+            f"{phase.name} epoch {self.epoch + 1}: train {train:.2f}, valid {valid:.2f} "
+            f"({self.seconds:.0f} s in all)"
+        )
+
+    def _pruned(self, pruning: Pruning) -> bool:
+        """Return whether the masks remove all that they shall."""
+        decoder = pruning.sparsity if pruning.decoder_sparsity is None else pruning.decoder_sparsity
+        return bool(self.masks) and all(
+            1.0 - float(mask.float().mean()) >= (decoder if name == DECODER else pruning.sparsity)
+            for name, mask in self.masks.items()
+        )
 
     def _sparsity(self) -> float:
         total = sum(mask.numel() for mask in self.masks.values())
@@ -139,12 +215,22 @@ class Trainer:
 
     def _write(self, name: str, optimizer: torch.optim.Optimizer | None) -> Path:
         path = self.folder / name
-        torch.save({
-            "recipe": asdict(self.recipe), "shape": asdict(self.model.shape), "vocabulary": self.corpus.vocabulary,
-            "model": self.model.state_dict(), "masks": self.masks, "phase": self.phase, "epoch": self.epoch,
-            "seconds": self.seconds, "position": self.position, "random": torch.get_rng_state(),
-            "optimizer": None if optimizer is None else optimizer.state_dict(),
-        }, path)
+        torch.save(
+            {
+                "recipe": asdict(self.recipe),
+                "shape": asdict(self.model.shape),
+                "vocabulary": self.corpus.vocabulary,
+                "model": self.model.state_dict(),
+                "masks": self.masks,
+                "phase": self.phase,
+                "epoch": self.epoch,
+                "seconds": self.seconds,
+                "position": self.position,
+                "random": torch.get_rng_state(),
+                "optimizer": None if optimizer is None else optimizer.state_dict(),
+            },
+            path,
+        )
         return path
 
     def _save(self, optimizer: torch.optim.Optimizer | None) -> None:
@@ -152,7 +238,10 @@ class Trainer:
 
     def _resume(self, path: Path) -> None:
         saved = torch.load(path, weights_only=True)
-        if saved["recipe"]["model"] != asdict(self.recipe.model) or saved["vocabulary"] != self.corpus.vocabulary:
+        if (
+            saved["recipe"]["model"] != asdict(self.recipe.model)
+            or saved["vocabulary"] != self.corpus.vocabulary
+        ):
             raise EgretError(f"{self.folder} holds a run of another network or corpus; name another folder.")
         if not saved["shape"]["tied"]:
             self.model.untie()
@@ -168,12 +257,16 @@ def schedule(phase: Phase, done: float) -> float:
     if done < phase.warmup:
         return phase.learning_rate * max(done / phase.warmup, 1e-3)
     part = (done - phase.warmup) / (1 - phase.warmup)
-    return (phase.final_learning_rate
-            + (phase.learning_rate - phase.final_learning_rate) * 0.5 * (1 + math.cos(math.pi * part)))
+    return phase.final_learning_rate + (phase.learning_rate - phase.final_learning_rate) * 0.5 * (
+        1 + math.cos(math.pi * part)
+    )
 
 
 def _optimizer(model: EgruLanguageModel, phase: Phase) -> torch.optim.Optimizer:
     weights = [p for p in model.parameters() if p.dim() > 1 and p.shape[0] != 4]
     others = [p for p in model.parameters() if p.dim() == 1 or p.shape[0] == 4]
-    return torch.optim.AdamW([{"params": weights, "weight_decay": phase.weight_decay},
-                              {"params": others, "weight_decay": 0.0}], lr=phase.learning_rate, fused=True)
+    return torch.optim.AdamW(
+        [{"params": weights, "weight_decay": phase.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        lr=phase.learning_rate,
+        fused=True,
+    )

@@ -88,6 +88,9 @@ def test_fused_cross_entropy_has_the_value_and_gradients_of_torch():
     logits = (hidden @ weights.t() + bias).reshape(rows, 23)
     expected = torch.nn.functional.cross_entropy(logits, targets.reshape(rows))
     torch.testing.assert_close(found, expected)
-    for a, b in zip(torch.autograd.grad(found * 3, (hidden, weights, bias)),
-                    torch.autograd.grad(expected * 3, (hidden, weights, bias)), strict=True):
+    for a, b in zip(
+        torch.autograd.grad(found * 3, (hidden, weights, bias)),
+        torch.autograd.grad(expected * 3, (hidden, weights, bias)),
+        strict=True,
+    ):
         torch.testing.assert_close(a, b)

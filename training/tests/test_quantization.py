@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from egret.arithmetic import round_shift
+from egret.checkpoint import Checkpoint
 from egret.reference import ReferenceModel
 from egret_training.data import load_penn_treebank
-from egret_training.export import to_checkpoint
+from egret_training.export import from_checkpoint, to_checkpoint
 from egret_training.model import EgruLanguageModel, Shape
 from egret_training.pruning import apply_masks, draw_masks
 from egret_training.quantization import ExactEvaluation, QuantizedEgruLanguageModel
-from egret_training.quantizers import ActivationQuantizer, CellQuant, EventQuant, GateInputQuant, RowWeightQuant, \
-    StoredSumQuant, SumQuant, WeightQuantizer
+from egret_training.quantizers import (
+    ActivationQuantizer,
+    CellQuant,
+    EventQuant,
+    GateInputQuant,
+    RowWeightQuant,
+    StoredSumQuant,
+    SumQuant,
+    WeightQuantizer,
+)
+
+SHIPPED = Path(__file__).parents[2] / "models" / "ptb-egru-small.npz"
 
 
 def random_model(seed, layers, vocabulary=97, embedding=19, weight_scale=3.0):
@@ -25,8 +37,12 @@ def random_model(seed, layers, vocabulary=97, embedding=19, weight_scale=3.0):
     model = EgruLanguageModel(Shape(vocabulary, embedding, layers))
     with torch.no_grad():
         for layer in model.layers:
-            for weights in (layer.input_weights, layer.recurrent_weights):
-                weights.mul_(torch.exp2(torch.randn(3, layer.neurons, 1) * weight_scale).clamp(max=12))
+            # (The fold of the first layer holds no larger input weights beside such an embedding.)
+            for weights, largest in (
+                (layer.input_weights, 4 if layer is model.layers[0] else 12),
+                (layer.recurrent_weights, 12),
+            ):
+                weights.mul_(torch.exp2(torch.randn(3, layer.neurons, 1) * weight_scale).clamp(max=largest))
             layer.bias.normal_(0, 1)
             layer.threshold.uniform_(64 / 32768, 0.4).clamp_(64 / 32768)
             layer.threshold[0], layer.threshold[1] = 64 / 32768, 32767 / 32768
@@ -40,7 +56,7 @@ def assert_same_integers(model, vocabulary, tokens, chunk, about):
     reference = ReferenceModel(to_checkpoint(model, vocabulary, "test", {}))
     exact = ExactEvaluation(model)
     for first in range(0, len(tokens), chunk):
-        part = tokens[first:first + chunk]
+        part = tokens[first : first + chunk]
         events, logits = exact.run(torch.from_numpy(part.astype(np.int64)))
         trace = reference.run(part, logits=True)
         for layer, dense in enumerate(events):
@@ -63,6 +79,33 @@ def test_brevitas_evaluation_gives_the_integers_of_the_reference(seed, layers):
     assert_same_integers(model, [f"w{i}" for i in range(97)], tokens, 130, f"seed {seed}")
 
 
+def assert_same_checkpoint(found, expected):
+    """Every array of two checkpoints is the same."""
+    for name in (
+        "embedding",
+        "embedding_fraction_bits",
+        "decoder_weights",
+        "decoder_fraction_bits",
+        "decoder_bias",
+    ):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+    for index, (a, b) in enumerate(zip(found.layers, expected.layers, strict=True)):
+        for name in vars(a):
+            np.testing.assert_array_equal(
+                getattr(a, name), getattr(b, name), err_msg=f"layer {index}: {name}"
+            )
+
+
+def test_a_checkpoint_survives_the_way_through_float_parameters():
+    vocabulary = [f"w{i}" for i in range(97)]
+    for seed in range(5, 9):
+        checkpoint = to_checkpoint(random_model(seed, [30, 21]), vocabulary, "test", {})
+        # A row whose largest integer is 64 is on the edge of the next finer unit.
+        checkpoint.decoder_weights[3] = np.clip(checkpoint.decoder_weights[3], -64, 64)
+        checkpoint.decoder_weights[3, 0] = -64
+        assert_same_checkpoint(to_checkpoint(from_checkpoint(checkpoint), vocabulary, "test", {}), checkpoint)
+
+
 def test_pruned_weights_stay_zero_in_the_checkpoint():
     model = random_model(4, [20, 20])
     masks = draw_masks(model, 0.85, 10)
@@ -75,24 +118,39 @@ def test_pruned_weights_stay_zero_in_the_checkpoint():
 
 
 def test_sums_round_half_up():
-    finer = np.concatenate((np.arange(-5000, 5000), np.arange(2**31 - 100, 2**31), np.arange(-2**31, 100 - 2**31)))
+    finer = np.concatenate(
+        (np.arange(-5000, 5000), np.arange(2**31 - 100, 2**31), np.arange(-(2**31), 100 - 2**31))
+    )
     found = ActivationQuantizer(SumQuant)(torch.tensor(finer / 2.0**15, dtype=torch.float64))
     np.testing.assert_array_equal(found.numpy() * 2.0**11, round_shift(finer, 4))
 
 
-@pytest.mark.parametrize("injector, shift, low, high", [
-    (StoredSumQuant, 11, -2**15, 2**15 - 1), (GateInputQuant, 8, -2048, 2047),
-    (CellQuant, 15, -2**15, 2**15 - 1), (EventQuant, 8, 0, 255)])
+@pytest.mark.parametrize(
+    "injector, shift, low, high",
+    [
+        (StoredSumQuant, 11, -(2**15), 2**15 - 1),
+        (GateInputQuant, 8, -2048, 2047),
+        (CellQuant, 15, -(2**15), 2**15 - 1),
+        (EventQuant, 8, 0, 255),
+    ],
+)
 def test_activation_quantizers_round_half_up_and_saturate_like_the_hardware(injector, shift, low, high):
-    finer = np.concatenate((np.arange(-5000, 5000), np.arange(high * 8 - 100, high * 8 + 100),
-                            np.arange(low * 8 - 100, low * 8 + 100)))
+    finer = np.concatenate(
+        (
+            np.arange(-5000, 5000),
+            np.arange(high * 8 - 100, high * 8 + 100),
+            np.arange(low * 8 - 100, low * 8 + 100),
+        )
+    )
     expected = np.clip(round_shift(finer, 3), low, high)
     found = ActivationQuantizer(injector)(torch.tensor(finer / 2.0 ** (shift + 3), dtype=torch.float64))
     np.testing.assert_array_equal(found.numpy() * 2.0**shift, expected)
 
 
 def test_weight_rows_get_the_smallest_power_of_two_that_holds_them():
-    weights = torch.tensor([[0.5, -0.1], [0.51, 0.2], [1e-9, 0.0], [0.0, 0.0], [15.9, -15.0]], dtype=torch.float64)
+    weights = torch.tensor(
+        [[0.5, -0.1], [0.51, 0.2], [1e-9, 0.0], [0.0, 0.0], [15.9, -15.0]], dtype=torch.float64
+    )
     quantized, units = WeightQuantizer(RowWeightQuant, 5, 2)(weights)
     assert (-torch.log2(units)).flatten().tolist() == [8, 7, 18, 18, 3]
     assert (quantized / units).tolist() == [[127, -26], [65, 26], [0, 0], [0, 0], [127, -120]]
@@ -103,9 +161,12 @@ def test_brevitas_evaluation_gives_the_integers_of_the_reference_on_the_penn_tre
     source = os.environ.get("EGRET_PTB")
     if not source:
         pytest.skip("set EGRET_PTB to a folder or zip of the Penn Treebank to run this on real text")
-    from egret_training.shipped import shipped_model
-    model, checkpoint = shipped_model()
+    checkpoint = Checkpoint.load(SHIPPED)
+    model = from_checkpoint(checkpoint)
     corpus = load_penn_treebank(source)
     numbers = {word: number for number, word in enumerate(checkpoint.vocabulary)}
     tokens = np.array([numbers[corpus.vocabulary[i]] for i in corpus.valid[:1200].tolist()], dtype=np.uint32)
+    assert_same_checkpoint(
+        to_checkpoint(model, checkpoint.vocabulary, checkpoint.name, checkpoint.metadata), checkpoint
+    )
     assert_same_integers(model, checkpoint.vocabulary, tokens, 400, "Penn Treebank")

@@ -71,14 +71,8 @@ def gate_tables(description: Description) -> str:
     """Return the modules of the two gate tables (docs/formats.md, section 1)."""
     numbers = description.data["numbers"]
     index_bits = numbers["gate_input_bits"]
-    one = 1 << numbers["gate_output_fraction_bits"]
     width = numbers["gate_output_fraction_bits"]
-    half = 1 << (index_bits - 1)
-    # Address order: the index's two's complement, so 0 .. half-1 come first.
-    unit = 1 << numbers["gate_input_fraction_bits"]
-    inputs = [index / unit for index in (*range(half), *range(-half, 0))]
-    sigmoid = [_rounded(one / (1.0 + math.exp(-x)), 0, one - 1) for x in inputs]
-    tanh = [_rounded(one * math.tanh(x), 1 - one, one - 1) for x in inputs]
+    sigmoid, tanh = gate_table_values(description)
     return _GATE_TABLES.format(
         note=NOTE,
         index_bits=index_bits,
@@ -93,6 +87,18 @@ def gate_tables(description: Description) -> str:
         tanh_bits=(width + 1) << index_bits,
         tanh_values=_literal(tanh, width + 1),
     )
+
+
+def gate_table_values(description: Description) -> tuple[list[int], list[int]]:
+    """Return the sigmoid and the tanh table in the order of the index's two's complement: 0 and up first."""
+    numbers = description.data["numbers"]
+    one = 1 << numbers["gate_output_fraction_bits"]
+    half = 1 << (numbers["gate_input_bits"] - 1)
+    unit = 1 << numbers["gate_input_fraction_bits"]
+    inputs = [index / unit for index in (*range(half), *range(-half, 0))]
+    sigmoid = [_rounded(one / (1.0 + math.exp(-x)), 0, one - 1) for x in inputs]
+    tanh = [_rounded(one * math.tanh(x), 1 - one, one - 1) for x in inputs]
+    return sigmoid, tanh
 
 
 def _rounded(value: float, minimum: int, maximum: int) -> int:

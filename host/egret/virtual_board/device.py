@@ -1,4 +1,4 @@
-"""A pynq device whose programmable logic is the kernel's RTL in Verilator.
+"""A pynq device whose programmable logic is the kernel: its RTL in Verilator, or its C++ natively compiled.
 
 It takes the place of the device that pynq finds on a board; Overlay, DefaultIP, MMIO, allocate(), Interrupt
 and Clocks are pynq's own, on the code paths of a board (capability MEMORY_MAPPED).
@@ -7,6 +7,7 @@ and Clocks are pynq's own, on the code paths of a board (capability MEMORY_MAPPE
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pynqmetadata.views.runtime import RuntimeMetadataParser
 
 from egret.errors import EgretError
 from egret.kernel import VLNV, Board
+from egret.virtual_board.csim_model import CsimModel
 from egret.virtual_board.memory import ContiguousMemory, VirtualMemory
 from egret.virtual_board.model import KernelModel
 from egret.virtual_board.registers import (
@@ -39,12 +41,18 @@ _INTERRUPT_CONTROLLER = "xilinx.com:ip:axi_intc:4.1"
 class VirtualDevice(Device):
     """A board of the given profile. Make one with egret.boards.open_board().
 
+    `make_model` makes the kernel of a board and its memory: KernelModel for the RTL, CsimModel for the C++.
     `strict` keeps the host's copy of each buffer apart from the DDR, so that a flush() or invalidate() that a
     board would need is needed here too. Raises EgretError where the simulation fails or an address is
     accessed at which a board has nothing (there the program would die or hang).
     """
 
-    def __init__(self, board: Board, strict: bool = True) -> None:
+    def __init__(
+        self,
+        board: Board,
+        strict: bool = True,
+        make_model: Callable[..., KernelModel | CsimModel] = KernelModel,
+    ) -> None:
         super().__init__(f"virtual_{board.name}")
         self.capabilities = {"MEMORY_MAPPED": True}
         self.name = f"virtual-{board.name}"
@@ -52,12 +60,13 @@ class VirtualDevice(Device):
         self.board = board
         self.strict = strict
         self.memory = ContiguousMemory(MEMORY_BASE, board.memory.bytes)
-        self._model: KernelModel | None = None
+        self._make_model = make_model
+        self._model: KernelModel | CsimModel | None = None
         self._bus: dict[tuple[int, int], Peripheral] = {}
         self._reset_bus()
 
     @property
-    def model(self) -> KernelModel:
+    def model(self) -> KernelModel | CsimModel:
         """The simulated kernel; raises EgretError before an overlay is downloaded."""
         if self._model is None:
             raise EgretError("No bitstream is loaded on the virtual board: download an overlay first.")
@@ -87,7 +96,7 @@ class VirtualDevice(Device):
         """Put a new kernel, in reset state, behind the addresses that the design gives it."""
         if self._model is not None:
             self._model.close()
-        self._model = KernelModel(self.board, self.memory.data, self.memory.base)
+        self._model = self._make_model(self.board, self.memory.data, self.memory.base)
         self._reset_bus()
         controllers = []
         for description in self.ip_dict.values():

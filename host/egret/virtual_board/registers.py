@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from egret.kernel import REGISTERS
+from egret.virtual_board.csim_model import CsimModel
 from egret.virtual_board.model import KernelModel
 
 CONTROL = REGISTERS["CTRL"][0]
@@ -41,7 +42,7 @@ class Peripheral(Protocol):
 class KernelRegisters:
     """The kernel's AXI4-Lite port."""
 
-    def __init__(self, model: KernelModel) -> None:
+    def __init__(self, model: KernelModel | CsimModel) -> None:
         self._model = model
 
     def read(self, offset: int) -> int:

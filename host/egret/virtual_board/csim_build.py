@@ -1,0 +1,158 @@
+"""Compiles the kernel's HLS C++ natively into a shared library, once per source and build.
+
+As with the RTL (egret.virtual_board.build), the library lies in the user's cache folder under a hash of all
+that goes into it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from egret.errors import EgretError
+from egret.kernel import Build
+from egret.virtual_board.build import cache_folder
+
+HLS = Path(__file__).resolve().parents[3] / "hls"
+
+FLAGS = (
+    *("-std=c++17", "-fPIC", "-fvisibility=hidden"),
+    *("-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas", "-Wno-unused-label"),
+)
+"""Pragmas are for the synthesiser, and labels name loops in its reports; no other warning is passed over."""
+
+OPTIMISED = ("-O3",)
+
+CHECKED = (
+    *("-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"),
+    "-DEGRET_DELAYED_WRITES",
+)
+"""Flags of the test build: sanitizers, and sums that reach the memory as late as they may in hardware."""
+
+EXACT = (
+    *("-O1", "-DEGRET_EXACT_TYPES", "-DEGRET_DELAYED_WRITES"),
+    # The ap_int headers clear the unused bits of a number before they set the others.
+    *("-Wno-uninitialized", "-Wno-maybe-uninitialized"),
+)
+"""Flags of the test build with the number types that are synthesised.
+
+It is apart from CHECKED because the open ap_int headers themselves shift negative numbers.
+"""
+
+LIBRARY = "egret_kernel_csim.so"
+BENCH = "egret_kernel_bench"
+
+
+def csim_library_path(build: Build, options: Sequence[str] = OPTIMISED, compiler: str = "g++") -> Path:
+    """Return the natively compiled kernel of these build parameters as a shared library.
+
+    `options` are added to FLAGS. One line on standard error says that and how long it compiles. Raises
+    EgretError, with what to install or do, where sources, the compiler or the ap_types headers are missing or
+    the sources do not compile.
+    """
+    return _compiled(build, HLS / "csim" / "shared_library.cpp", LIBRARY, (*options, "-shared"), compiler)
+
+
+def csim_bench_path(build: Build, options: Sequence[str] = CHECKED, compiler: str = "g++") -> Path:
+    """Return the C++ test bench, hls/csim/bench.cpp, around such a kernel; as csim_library_path()."""
+    return _compiled(build, HLS / "csim" / "bench.cpp", BENCH, options, compiler)
+
+
+def _compiled(build: Build, main: Path, target: str, options: Sequence[str], compiler: str) -> Path:
+    program, version = _find_compiler(compiler)
+    headers = find_ap_types()
+    sources = [*find_sources(), main]
+    defines = [f"-DEGRET_{field.name.upper()}={getattr(build, field.name)}" for field in fields(build)]
+    folders = [f"-I{HLS / folder}" for folder in ("csim", "csim/include", "src")]
+    command = [program, *FLAGS, *options, *defines, *folders, "-isystem", str(headers)]
+
+    digest = hashlib.sha256()
+    for text in (version, target, *FLAGS, *options, *defines):
+        digest.update(text.encode("utf-8") + b"\0")
+    inputs = [*sources, *HLS.glob("src/*.hpp"), *HLS.glob("csim/*.hpp"), *HLS.glob("csim/include/*")]
+    for path in sorted([*inputs, *headers.rglob("*.h")]):
+        content = path.read_bytes()
+        digest.update(f"{path.name} {len(content)}\0".encode() + content)
+    key = "csim-" + digest.hexdigest()[:24]
+
+    result = cache_folder() / key / target
+    if result.is_file():
+        return result
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with open(cache_folder() / f"{key}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not result.is_file():
+            _compile(command, sources, result)
+    return result
+
+
+def find_sources() -> list[Path]:
+    """Return the kernel's C++ sources; raises EgretError if they are not there."""
+    sources = sorted(HLS.glob("src/*.cpp"))
+    if not sources:
+        raise EgretError(
+            f"The virtual board csim compiles the kernel's C++, but {HLS / 'src'} has none: install egret "
+            "from a full checkout with: pip install -e '.[board,simulation]'"
+        )
+    return sources
+
+
+def find_ap_types() -> Path:
+    """Return the folder of the open ap_int headers; raises EgretError if it is not there."""
+    spec = importlib.util.find_spec("hls4ml")
+    if spec is not None and spec.origin is not None:
+        folder = Path(spec.origin).parent / "templates" / "vivado" / "ap_types"
+        if (folder / "ap_int.h").is_file():
+            return folder
+    raise EgretError(
+        "The kernel's C++ sources need the open ap_int headers, which come with the package hls4ml: "
+        "pip install --no-deps hls4ml==1.3.0"
+    )
+
+
+def _find_compiler(compiler: str) -> tuple[str, str]:
+    program = shutil.which(compiler)
+    if program is None:
+        raise EgretError(
+            f"The kernel's C++ sources are compiled on first use, but {compiler} is missing: install it "
+            f"(on Debian or Ubuntu: apt install {compiler.replace('clang++', 'clang')})."
+        )
+    result = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise EgretError(f"{compiler} does not run: {result.stderr.strip()}")
+    return program, result.stdout
+
+
+def _compile(command: Sequence[str], sources: Sequence[Path], result: Path) -> None:
+    started = time.monotonic()
+    print(
+        "Compiling the kernel's C++ (once for each change of it) ... ", end="", file=sys.stderr, flush=True
+    )
+    folder = result.parent
+    with tempfile.TemporaryDirectory(prefix="compiling-", dir=folder.parent) as name:
+        # All in one translation unit: most of the time goes into the ap_int headers.
+        whole = Path(name) / "whole.cpp"
+        whole.write_text("".join(f'#include "{source}"\n' for source in sources), encoding="utf-8")
+        output = Path(name) / "result"
+        output.mkdir()
+        _run([*command, str(whole), "-o", str(output / result.name)])
+        os.replace(output, folder)
+    print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
+
+
+def _run(command: Sequence[str]) -> None:
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        errors = [line for line in result.stderr.splitlines() if "error" in line]
+        print(file=sys.stderr)
+        raise EgretError("The kernel's C++ does not compile: " + (errors or [result.stderr.strip()])[0])

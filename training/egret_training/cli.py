@@ -1,0 +1,200 @@
+"""The command line: `python -m egret_training train | export | evaluate`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from egret.errors import EgretError
+
+ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": "4000000000",
+    "MALLOC_TRIM_THRESHOLD_": "8000000000",
+    "MALLOC_TOP_PAD_": "268435456",
+}
+"""glibc gives large buffers back to the system at once: page faults then take up to half of a step's time."""
+
+EPILOG = """\
+A whole run, from text to a model that Egret's kernel runs:
+
+  python -m egret_training train training/recipes/ptb-small.toml --data ptb.zip --run runs/ptb-small
+  python -m egret_training export runs/ptb-small/quantized.pt models/my-model.npz
+  python -m egret_training evaluate models/my-model.npz --data ptb.zip --run runs/ptb-small --record
+
+Training saves its state every few minutes; the same command takes it up again. The Penn Treebank is licensed
+by the Linguistic Data Consortium; Egret reads Mikolov's preprocessing of it (ptb.train.txt, ptb.valid.txt and
+ptb.test.txt) from a folder or a zip.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    shape = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        "python -m egret_training",
+        formatter_class=shape,
+        epilog=EPILOG,
+        description="Train, prune and quantise an EGRU language model for Egret.",
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=1,
+        help="threads of matrix products (default: %(default)s; "
+        "the products of a small network gain little from more)",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str, about: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=about, formatter_class=shape)
+
+    train = command(
+        "train",
+        "run a recipe's phases: dense, pruned, quantised",
+        "Run the phases of a recipe. In the run's folder: log.csv (perplexities by epoch), state.pt "
+        "(the latest\nstate, taken up by the same command), and PHASE.pt after each phase.",
+    )
+    train.add_argument("recipe", type=Path, help="a recipe, as training/recipes/ptb-small.toml")
+    _add_data(train)
+    train.add_argument("--run", type=Path, help="folder of the run (default: runs/ and the recipe's name)")
+    train.add_argument("--until", metavar="PHASE", help="stop after this phase")
+    train.add_argument("--model", type=Path, metavar="NPZ", help="also export the result to this checkpoint")
+
+    export = command(
+        "export",
+        "turn a saved phase into a quantised checkpoint",
+        "Quantise a saved model (best one trained in a quantised phase) and write the checkpoint that\n"
+        "`egret run` packs for a board.",
+    )
+    export.add_argument("saved", type=Path, help="a file of a run, as runs/ptb-small/quantized.pt")
+    export.add_argument("checkpoint", type=Path, help="the .npz to write")
+
+    evaluate = command(
+        "evaluate",
+        "measure a checkpoint: perplexity, activity, MACs",
+        "Run the integer reference over whole texts as one stream each, and the Brevitas model too "
+        "(both must\nagree exactly). Prints JSON.",
+    )
+    evaluate.add_argument("checkpoint", type=Path, help="a .npz, as models/ptb-egru-small.npz")
+    _add_data(evaluate)
+    evaluate.add_argument(
+        "--splits",
+        nargs="+",
+        choices=("train", "valid", "test"),
+        default=["valid", "test"],
+        help="texts to run (default: valid test)",
+    )
+    evaluate.add_argument("--no-brevitas", action="store_true", help="run the reference alone (faster)")
+    evaluate.add_argument("--run", type=Path, help="also measure the float models of this run's phases")
+    evaluate.add_argument(
+        "--record",
+        action="store_true",
+        help="write the figures into the checkpoint's metadata and to a .json beside it",
+    )
+    return parser
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=os.environ.get("EGRET_PTB"),
+        metavar="PATH",
+        help="folder or zip with the Penn Treebank (default: the environment's EGRET_PTB)",
+    )
+
+
+def _corpus(path: Path | None) -> Any:
+    from egret_training.data import WHERE_TO_GET_IT, load_penn_treebank
+
+    if path is None:
+        raise EgretError(f"Name the data with --data or in the environment's EGRET_PTB. {WHERE_TO_GET_IT}")
+    return load_penn_treebank(path)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from egret_training.recipe import load_recipe
+    from egret_training.train import Trainer
+
+    recipe = load_recipe(arguments.recipe)
+    run = arguments.run or Path("runs") / recipe.name
+    Trainer(recipe, _corpus(arguments.data), run).run(arguments.until)
+    if arguments.model is not None:
+        arguments.saved, arguments.checkpoint = run / "state.pt", arguments.model
+        _export(arguments)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from egret_training.export import to_checkpoint
+    from egret_training.figures import weight_figures
+    from egret_training.quantization import QuantizedEgruLanguageModel
+    from egret_training.saved import load_model
+
+    model, saved = load_model(arguments.saved)
+    model.untie()
+    metadata = {
+        "trained_on": "Penn Treebank (Mikolov's preprocessing), word level",
+        "recipe": saved["recipe"],
+        "training_seconds": round(saved["seconds"]),
+    }
+    checkpoint = to_checkpoint(
+        QuantizedEgruLanguageModel.of(model), saved["vocabulary"], saved["recipe"]["name"], metadata
+    )
+    checkpoint.metadata["figures"] = {"weights": weight_figures(checkpoint)}
+    checkpoint.save(arguments.checkpoint)
+    print(
+        f"{arguments.checkpoint}: {arguments.checkpoint.stat().st_size / 1e6:.2f} MB, "
+        f"{checkpoint.metadata['figures']['weights']['sparsity']:.1%} of its weights zero"
+    )
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from egret.checkpoint import Checkpoint
+    from egret_training.figures import float_figures, integer_figures, weight_figures
+
+    checkpoint, corpus = Checkpoint.load(arguments.checkpoint), _corpus(arguments.data)
+    figures: dict[str, Any] = {"weights": weight_figures(checkpoint)}
+    if arguments.run is not None:
+        phases = [
+            phase["name"] for phase in checkpoint.metadata["recipe"]["phases"] if not phase["quantized"]
+        ]
+        figures["perplexity_float"] = {
+            phase: {split: float_figures(arguments.run, phase, corpus, split) for split in arguments.splits}
+            for phase in phases
+        }
+    for split in arguments.splits:
+        figures[split] = integer_figures(checkpoint, corpus, split, not arguments.no_brevitas)
+    print(json.dumps(figures, indent=2))
+    if arguments.record:
+        checkpoint.metadata["figures"] = figures
+        checkpoint.save(arguments.checkpoint)
+        beside = arguments.checkpoint.with_suffix(".json")
+        beside.write_text(json.dumps(checkpoint.metadata, indent=2) + "\n", encoding="utf-8")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command line; return the exit status. A user's mistake is one sentence on standard error."""
+    arguments = _parser().parse_args(argv)
+    try:
+        import torch
+
+        if arguments.threads < 1:
+            raise EgretError(f"--threads must be at least 1; it is {arguments.threads}.")
+        torch.set_num_threads(arguments.threads)
+        {"train": _train, "export": _export, "evaluate": _evaluate}[arguments.command](arguments)
+    except EgretError as error:
+        print(f"egret_training: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        print(
+            f'egret_training: {error.name} is not installed; training needs `pip install "egret[training]"`.',
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("egret_training: stopped; the same command takes the run up again.", file=sys.stderr)
+        return 130
+    return 0

@@ -1,0 +1,82 @@
+"""The measured figures of a model: what ships beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from egret.checkpoint import Checkpoint
+from egret.errors import EgretError
+from egret_training.data import Corpus
+from egret_training.evaluation import evaluate_brevitas, evaluate_reference, perplexity, renumber
+from egret_training.saved import load_model
+
+
+def weight_figures(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return sizes and sparsity of each matrix, and of all together."""
+    sizes = {name: int(matrix.size) for name, matrix in checkpoint.matrices().items()}
+    nonzeros = checkpoint.nonzeros()
+    total, kept = sum(sizes.values()), sum(nonzeros.values())
+    return {
+        "weights": total,
+        "nonzero_weights": kept,
+        "sparsity": round(1 - kept / total, 4),
+        "sparsity_by_matrix": {name: round(1 - nonzeros[name] / sizes[name], 4) for name in sizes},
+    }
+
+
+def expected_macs(checkpoint: Checkpoint, activity: list[float]) -> dict[str, float]:
+    """Return MACs per token of a dense machine, and with both sparsities (activity times non-zeros).
+
+    The product of the embedding with the first layer's input weights is folded into a table and takes no
+    MACs; what it would take with its zero weights skipped is given apart.
+    """
+    nonzeros = checkpoint.nonzeros()
+    sparse = activity[-1] * nonzeros["decoder_weights"]
+    for index, share in enumerate(activity):
+        sparse += share * nonzeros[f"layer{index}.recurrent_weights"]
+        if index:
+            sparse += activity[index - 1] * nonzeros[f"layer{index}.input_weights"]
+    return {
+        "dense": checkpoint.dense_macs_per_token(),
+        "sparse_theoretical": round(sparse, 1),
+        "folded_away": nonzeros["layer0.input_weights"],
+    }
+
+
+def integer_figures(
+    checkpoint: Checkpoint, corpus: Corpus, split: str, brevitas: bool = True
+) -> dict[str, Any]:
+    """Return perplexity, activity and MACs of the integer reference on a split, run as one stream.
+
+    With `brevitas`, also run the Brevitas model in evaluation; raises EgretError unless both agree exactly.
+    """
+    tokens = renumber(corpus, checkpoint.vocabulary, split)
+    reference = evaluate_reference(checkpoint, tokens, f"reference, {split}")
+    result: dict[str, Any] = {
+        "tokens": reference.tokens,
+        "perplexity_reference": reference.perplexity,
+        "activity": [round(share, 5) for share in reference.activity],
+        "macs_per_token": {
+            **expected_macs(checkpoint, reference.activity),
+            "counted": round(reference.macs_per_token or 0.0, 1),
+        },
+    }
+    if brevitas:
+        exact = evaluate_brevitas(checkpoint, tokens, f"Brevitas, {split}")
+        result["perplexity_brevitas"] = exact.perplexity
+        if dataclasses.replace(reference, macs_per_token=None) != exact:
+            raise EgretError(
+                f"The Brevitas model ({exact}) and the reference ({reference}) differ on {split}."
+            )
+    return result
+
+
+def float_figures(run: Path, phase: str, corpus: Corpus, split: str) -> float:
+    """Return the perplexity of a phase's float model on a split, one stream, products in float32."""
+    model, saved = load_model(run / f"{phase}.pt")
+    tokens = renumber(corpus, saved["vocabulary"], split)
+    return perplexity(model, tokens[:, None], torch.float32)

@@ -1,0 +1,36 @@
+"""Reading back what a training run saved."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from egret.errors import EgretError
+from egret_training.model import EgruLanguageModel, Shape
+
+
+def read_saved(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what Trainer saved at `path`; raises EgretError where there is no such file."""
+    if not Path(path).is_file():
+        raise EgretError(f"There is no saved run at {path}; `python -m egret_training train` makes one.")
+    try:
+        saved: dict[str, Any] = torch.load(path, weights_only=True)
+        if not {"shape", "model", "vocabulary", "recipe"} <= set(saved):
+            raise EgretError(f"{path} is not a saved run of egret_training.")
+        return saved
+    except EgretError:
+        raise
+    # What torch raises for a file that is not its own depends on how it is broken.
+    except Exception as error:
+        raise EgretError(f"{path} is not a saved run of egret_training: {error}") from error
+
+
+def load_model(path: str | os.PathLike[str]) -> tuple[EgruLanguageModel, dict[str, Any]]:
+    """Return the model that Trainer saved at `path`, in floating point, and all else that was saved."""
+    saved = read_saved(path)
+    model = EgruLanguageModel(Shape(**saved["shape"]))
+    model.load_state_dict(saved["model"])
+    return model, saved

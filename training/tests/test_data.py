@@ -1,0 +1,71 @@
+"""Reading the Penn Treebank: from a folder or zip, and with clear refusals."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+
+import pytest
+import torch
+
+from egret.errors import EgretError
+from egret_training import data
+
+TEXTS = {"train": " the cat sat \n the dog sat \n", "valid": " the dog \n", "test": " cat \n"}
+
+
+def write(folder, texts):
+    for split, text in texts.items():
+        (folder / f"ptb.{split}.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("inside", ["", "simple-examples/data/"])
+def test_folder_and_zip_give_the_same_corpus(tmp_path, inside):
+    folder = write(tmp_path, TEXTS)
+    archive = tmp_path / "ptb.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for split in TEXTS:
+            file.write(folder / f"ptb.{split}.txt", f"{inside}ptb.{split}.txt")
+    for corpus in (data.load_penn_treebank(folder), data.load_penn_treebank(archive)):
+        assert corpus.vocabulary == ["the", "sat", "<eos>", "cat", "dog"]
+        assert [corpus.vocabulary[i] for i in corpus.train] == "the cat sat <eos> the dog sat <eos>".split()
+        assert [corpus.vocabulary[i] for i in corpus.test] == ["cat", "<eos>"]
+        assert corpus.log_frequencies().exp().sum().item() == pytest.approx(1)
+
+
+def test_refusals_name_what_is_wrong_and_where_to_get_the_data(tmp_path):
+    with pytest.raises(EgretError, match="neither a folder nor a zip at .*Linguistic Data Consortium"):
+        data.load_penn_treebank(tmp_path / "missing")
+    folder = write(tmp_path, {"train": TEXTS["train"]})
+    with pytest.raises(EgretError, match=r"lacks ptb\.valid\.txt"):
+        data.load_penn_treebank(folder)
+    with pytest.raises(EgretError, match="nor a zip archive"):
+        data.load_penn_treebank(folder / "ptb.train.txt")
+    with pytest.raises(EgretError, match="holds the word 'bird'"):
+        data.load_penn_treebank(write(tmp_path, {**TEXTS, "valid": "the bird\n"}))
+    with pytest.raises(EgretError, match="empty"):
+        data.load_penn_treebank(write(tmp_path, {**TEXTS, "test": ""}))
+    write(tmp_path, TEXTS)
+    (tmp_path / "ptb.test.txt").write_bytes(b"caf\xe9\n")
+    with pytest.raises(EgretError, match="UTF-8"):
+        data.load_penn_treebank(tmp_path)
+
+
+def test_windows_cover_a_stream_once_and_targets_are_the_next_words():
+    parallel = data.streams(torch.arange(103), 4)
+    assert parallel.shape == (25, 4)
+    pairs = list(data.windows(parallel, 7, start=3))
+    inputs, targets = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+    assert torch.equal(inputs, parallel[3:-1]) and torch.equal(targets, parallel[4:])
+    with pytest.raises(EgretError, match="too few"):
+        data.streams(torch.arange(7), 4)
+
+
+def test_the_penn_treebank_has_its_published_sizes():
+    source = os.environ.get("EGRET_PTB")
+    if not source:
+        pytest.skip("set EGRET_PTB to a folder or zip of the Penn Treebank to check its sizes")
+    corpus = data.load_penn_treebank(source)
+    sizes = [len(corpus.vocabulary), *(getattr(corpus, split).numel() for split in data.SPLITS)]
+    assert sizes == [10_000, 929_589, 73_760, 82_430]

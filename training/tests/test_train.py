@@ -1,0 +1,192 @@
+"""Training end to end on a small text: it learns, resumes exactly, prunes, quantises and exports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from egret.checkpoint import Checkpoint
+from egret.errors import EgretError
+from egret_training import cli, train
+from egret_training.recipe import load_recipe
+
+RECIPE = """
+name = "tiny"
+streams = 4
+window = 10
+evaluation_streams = 4
+[model]
+embedding = 20
+layers = [30, 20]
+tied = true
+[[phases]]
+name = "dense"
+epochs = 4
+learning_rate = 1e-2
+dropout_words = 0.05
+dropout_between = 0.1
+[[phases]]
+name = "pruned"
+epochs = 2
+learning_rate = 5e-3
+untie = true
+[phases.pruning]
+sparsity = 0.6
+decoder_sparsity = 0.5
+slots = 2
+ramp = 0.5
+[[phases]]
+name = "quantized"
+epochs = 1
+learning_rate = 1e-3
+quantized = true
+"""
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with a recipe and a text in which each of 30 words mostly decides the next."""
+    folder = tmp_path_factory.mktemp("training")
+    (folder / "tiny.toml").write_text(RECIPE)
+    random = np.random.default_rng(11)
+    follower = random.permutation(30)
+    for split, lines in (("train", 400), ("valid", 30), ("test", 30)):
+        text = []
+        for _ in range(lines):
+            word = int(random.integers(30))
+            line = [word]
+            for _ in range(9):
+                word = int(follower[word]) if random.random() < 0.9 else int(random.integers(30))
+                line.append(word)
+            text.append(" ".join(f"w{word}" for word in line))
+        if split == "train":
+            text.append(" ".join(f"w{word}" for word in range(30)))
+        (folder / f"ptb.{split}.txt").write_text("\n".join(text) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(workplace):
+    """The whole recipe, through the command line."""
+    assert (
+        cli.main(
+            [
+                "train",
+                str(workplace / "tiny.toml"),
+                "--data",
+                str(workplace),
+                "--run",
+                str(workplace / "run"),
+                "--model",
+                str(workplace / "tiny.npz"),
+            ]
+        )
+        == 0
+    )
+    return workplace
+
+
+def test_training_learns_and_exports_a_lane_balanced_checkpoint(finished):
+    rows = (finished / "run" / "log.csv").read_text().splitlines()
+    valid = [float(row.split(",")[4]) for row in rows[1:]]
+    assert len(valid) == 7 and valid[-1] < 12  # 31 words by chance; the text itself has about 3.5
+    checkpoint = Checkpoint.load(finished / "tiny.npz")
+    for name, matrix in checkpoint.matrices().items():
+        gates = 1 if name == "decoder_weights" else 3
+        kept = matrix.reshape(gates, -1, matrix.shape[1]) != 0
+        counts = np.stack([kept[:, slot::2].sum(axis=(0, 1)) for slot in range(2)])
+        # (A kept weight may be quantised to zero.)
+        share = 0.5 if name == "decoder_weights" else 0.4
+        assert counts.max() <= share * gates * kept.shape[1] / 2, name
+        assert share - 0.1 < kept.mean() <= share, name
+
+
+def test_evaluation_reports_equal_perplexities_and_records_them(finished, capsys):
+    assert (
+        cli.main(
+            [
+                "evaluate",
+                str(finished / "tiny.npz"),
+                "--data",
+                str(finished),
+                "--run",
+                str(finished / "run"),
+                "--record",
+            ]
+        )
+        == 0
+    )
+    figures = json.loads(capsys.readouterr().out)
+    assert Checkpoint.load(finished / "tiny.npz").metadata["figures"] == figures
+    assert set(figures["perplexity_float"]) == {"dense", "pruned"}
+    for split in ("valid", "test"):
+        assert figures[split]["perplexity_reference"] == figures[split]["perplexity_brevitas"] < 12
+        macs = figures[split]["macs_per_token"]
+        assert macs["counted"] == pytest.approx(macs["sparse_theoretical"], rel=0.05)
+        assert macs["dense"] == 3 * (30 * 50 + 20 * 50) + 31 * 20
+
+
+def test_an_interrupted_run_continues_exactly(workplace, monkeypatch):
+    recipe = load_recipe(workplace / "tiny.toml")
+    corpus = cli._corpus(workplace)
+    whole = train.Trainer(recipe, corpus, workplace / "whole")
+    whole.run()
+
+    monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)  # a save after every window
+    save, saves = train.Trainer._save, []
+
+    def interrupted(self, optimizer):
+        save(self, optimizer)
+        saves.append(None)
+        if len(saves) in (37, 460, 760):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.Trainer, "_save", interrupted)
+    for _ in range(3):  # within the dense, the pruned and the quantised phase
+        with pytest.raises(KeyboardInterrupt):
+            train.Trainer(recipe, corpus, workplace / "parts").run()
+    parts = train.Trainer(recipe, corpus, workplace / "parts")
+    parts.run()
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, parts.model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (('name = "tiny"', 'nam = "tiny"'), "unknown key 'nam'"),
+        (("embedding = 20", "embedding = 21"), "tied decoder"),
+        (("epochs = 1", 'epochs = "one"'), "must be of type int"),
+        (("streams = 4", "streams = "), "not TOML"),
+        (("untie = true", ""), "prunes a tied decoder"),
+        (("decoder_sparsity = 0.5", "decoder_sparsity = -0.5"), r"\[0, 1\)"),
+        (("sparsity = 0.6", "sparsity = 1.5"), r"\[0, 1\)"),
+        (('name = "pruned"', 'name = "dense"'), "different names"),
+    ],
+)
+def test_wrong_recipes_are_refused_in_one_sentence(tmp_path, change, message):
+    (tmp_path / "wrong.toml").write_text(RECIPE.replace(*change, 1))
+    with pytest.raises(EgretError, match=message):
+        load_recipe(tmp_path / "wrong.toml")
+
+
+def test_shipped_recipes_are_valid():
+    recipes = sorted(Path(train.__file__).parents[1].glob("recipes/*.toml"))
+    assert recipes
+    for path in recipes:
+        assert load_recipe(path).phases
+
+
+def test_the_command_line_says_what_is_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("EGRET_PTB", raising=False)
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    assert cli.main(["train", str(tmp_path / "tiny.toml"), "--run", str(tmp_path / "run")]) == 1
+    assert "--data" in capsys.readouterr().err
+    assert cli.main(["export", str(tmp_path / "none.pt"), str(tmp_path / "out.npz")]) == 1
+    (tmp_path / "broken.pt").write_bytes(b"no such thing")
+    assert cli.main(["export", str(tmp_path / "broken.pt"), str(tmp_path / "out.npz")]) == 1
+    assert "not a saved run" in capsys.readouterr().err

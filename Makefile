@@ -24,7 +24,7 @@ KERNEL ?= rtl
 RECIPE ?= training/recipes/ptb-small.toml
 TEST_PROCESSES ?= 2
 
-.PHONY: help demo test lint sim generate train bitstream clean prerequisites
+.PHONY: help demo test lint sim generate train synth bitstream clean prerequisites
 
 help:  ## Show this list
 	@echo "Egret: a sparse event-based GRU and the FPGA kernel that runs it. Commands:"
@@ -57,6 +57,9 @@ generate: $(VENV)/.demo  ## Make SystemVerilog, Python and C++ constants from hl
 train: $(VENV)/.test  ## Train, prune and quantise a model (RECIPE=training/recipes/NAME.toml, EGRET_PTB=data)
 	$(IN)/python -m egret_training train $(RECIPE)
 
+synth: $(VENV)/.synthesis  ## Synthesise the RTL kernel with Yosys: area by unit, longest paths (BOARD=pynq-z2)
+	$(IN)/python hls/scripts/synth.py $(BOARD:virtual:%=%)
+
 bitstream: $(VENV)/.demo  ## Build a board's bitstream with Vivado (BOARD=pynq-z2, KERNEL=rtl or hls)
 	$(IN)/python bitstreams/build.py --board $(BOARD:virtual:%=%) --kernel $(KERNEL)
 
@@ -70,6 +73,11 @@ prerequisites:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Egret needs Python's venv module; on Debian or Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
 	@command -v perl >/dev/null || { echo "Egret needs perl (Verilator is started by it); on Debian or Ubuntu: sudo apt-get install perl" >&2; exit 1; }
 	@command -v g++ >/dev/null || { echo "Egret needs the C++ compiler g++; on Debian or Ubuntu: sudo apt-get install g++" >&2; exit 1; }
+
+$(VENV)/.synthesis: pyproject.toml | $(IN)/python
+	@echo "Installing Yosys into $(VENV) (once; about half a minute)"
+	@$(IN)/python -m pip install --quiet --disable-pip-version-check --editable ".[synthesis]"
+	@touch $@
 
 # The environment grows: `make demo` alone installs no torch. A stamp older than pyproject.toml is made anew.
 $(IN)/python: | prerequisites

@@ -179,7 +179,8 @@ module decoder_sweep #(
       end
       comparing <= picking;
       if (comparing && picked_valid
-          && (!best_valid || picked_logit > best_logit || (picked_logit == best_logit && picked_word < best_word))) begin
+          && (!best_valid || picked_logit > best_logit
+              || (picked_logit == best_logit && picked_word < best_word))) begin
         best_valid <= 1'b1;
         best_logit <= picked_logit;
         best_word  <= picked_word;

@@ -77,7 +77,9 @@ module egret_core #(
   };
 
   initial begin
-    if (ENGINES < 1 || ENGINES > egret_pkg::IMAGE_MAX_ENGINES) $error("egret_core: ENGINES must be 1 to %0d", egret_pkg::IMAGE_MAX_ENGINES);
+    if (ENGINES < 1 || ENGINES > egret_pkg::IMAGE_MAX_ENGINES) begin
+      $error("egret_core: ENGINES must be 1 to %0d", egret_pkg::IMAGE_MAX_ENGINES);
+    end
     if (maximum(CLEAR_DEPTH, POINTER_DEPTH) > 65536) $error("egret_core: a memory may be at most 65536 deep");
   end
 

@@ -155,7 +155,8 @@ module engine #(
       .read_error
   );
 
-  assign counted_beat = beat_valid && (beat_destination == kernel_types_pkg::TO_LANES || beat_destination == kernel_types_pkg::TO_TABLE);
+  assign counted_beat = beat_valid && (beat_destination == kernel_types_pkg::TO_LANES
+                                       || beat_destination == kernel_types_pkg::TO_TABLE);
 
   // -- lanes
   logic [LANES-1:0] mac;

@@ -37,9 +37,10 @@ module image_loader #(
 
     output logic [3:0]                              layers,
     output logic [31:0]                             vocabulary,
-    output kernel_types_pkg::layer_t [egret_pkg::IMAGE_MAX_LAYERS-1:0]           layer,
-    output kernel_types_pkg::phase_t [egret_pkg::IMAGE_MAX_LAYERS-1:0]           recurrent_phase,  // R_l: the layer's own events
-    output kernel_types_pkg::phase_t [egret_pkg::IMAGE_MAX_LAYERS-1:0]           forward_phase,    // W_l+1, or the decoder for the last layer
+    output kernel_types_pkg::layer_t [egret_pkg::IMAGE_MAX_LAYERS-1:0] layer,
+    // R_l: the layer's own events; then W_l+1, or the decoder for the last layer
+    output kernel_types_pkg::phase_t [egret_pkg::IMAGE_MAX_LAYERS-1:0] recurrent_phase,
+    output kernel_types_pkg::phase_t [egret_pkg::IMAGE_MAX_LAYERS-1:0] forward_phase,
     output logic [15:0]                             decoder_groups,
     output logic [31:0]                             decoder_positions,  // decoder_groups * LANES
     output logic [15:0]                             table_plane_beats,

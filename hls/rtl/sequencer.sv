@@ -229,8 +229,10 @@ module sequencer #(
   end
 
   logic everything_idle;
-  always_ff @(posedge clk) everything_idle <= fetch_busy == '0 && write_busy == '0 && update_busy == '0 && sweep_busy == '0
-                           && logits_pending == '0 && !phase_busy && !token_interface_busy;
+  always_ff @(posedge clk) begin
+    everything_idle <= fetch_busy == '0 && write_busy == '0 && update_busy == '0 && sweep_busy == '0
+                       && logits_pending == '0 && !phase_busy && !token_interface_busy;
+  end
 
   // -- commands
   always_ff @(posedge clk) begin

@@ -23,7 +23,7 @@ module token_interface #(
     input  logic [31:0]                          record_logit,
     input  logic [31:0]                          record_token,
     input  logic [31:0]                          record_cycles,
-    input  logic [egret_pkg::IMAGE_MAX_LAYERS-1:0][15:0]    record_events,
+    input  logic [egret_pkg::IMAGE_MAX_LAYERS-1:0][15:0] record_events,
 
     output logic                   job_valid,
     input  logic                   job_ready,
@@ -103,8 +103,10 @@ module token_interface #(
   end
 
   initial begin
-    if ($bits(held) != 8 * egret_pkg::IMAGE_RESULT_BYTES || egret_pkg::IMAGE_RESULT_BYTES != 16 + 2 * egret_pkg::IMAGE_MAX_LAYERS)
+    if ($bits(held) != 8 * egret_pkg::IMAGE_RESULT_BYTES
+        || egret_pkg::IMAGE_RESULT_BYTES != 16 + 2 * egret_pkg::IMAGE_MAX_LAYERS) begin
       $error("token_interface: a result record is four words and an event count per layer");
+    end
   end
 
 endmodule

@@ -1,8 +1,8 @@
 """Runs Yosys (from the package pyosys, which brings ABC) on the RTL of one build.
 
-The units keep their boundaries, so that each can be reported and identical ones are synthesised once; memories,
-queues and tables are dissolved into the unit that they serve. Only after mapping is the netlist flattened: paths
-run across units.
+The units keep their boundaries, so that each can be reported and identical ones are synthesised once;
+memories, queues and tables are dissolved into the unit that they serve. Only after mapping is the netlist
+flattened: paths run across units.
 """
 
 from __future__ import annotations
@@ -27,15 +27,19 @@ for line in open(sys.argv[1], encoding="utf-8"):
 
 
 def script(sources: list[Path], parameters: dict[str, int], part: Part, netlist: Path) -> str:
-    """Return the Yosys commands, one a line: read, set the build's parameters, map, flatten, write `netlist`."""
+    """Return the Yosys commands, one a line: read, set the build's parameters, map, flatten, write `netlist`.
+    """
     files = " ".join(f'"{source}"' for source in sources)
     settings = " ".join(f"-set {name} {value}" for name, value in parameters.items())
     lines = [
         f"read_verilog -sv -defer {files}",
         f"hierarchy -top {TOP} -chparam {' -chparam '.join(f'{n} {v}' for n, v in parameters.items())}"
-        if settings else f"hierarchy -top {TOP}",
+        if settings
+        else f"hierarchy -top {TOP}",
     ]
-    lines += [f"setattr -mod -set keep_hierarchy 1 A:hdlname=\\{module}" for module in sorted(set(UNITS.values()))]
+    lines += [
+        f"setattr -mod -set keep_hierarchy 1 A:hdlname=\\{module}" for module in sorted(set(UNITS.values()))
+    ]
     lines += [
         f"synth_xilinx -family {part.family} -top {TOP} -flatten -noiopad -noclkbuf",
         "setattr -mod -unset keep_hierarchy *",
@@ -48,7 +52,9 @@ def script(sources: list[Path], parameters: dict[str, int], part: Part, netlist:
     return "\n".join(lines) + "\n"
 
 
-def synthesise(sources: list[Path], parameters: dict[str, int], part: Part, folder: Path) -> tuple[Path, float]:
+def synthesise(
+    sources: list[Path], parameters: dict[str, int], part: Part, folder: Path
+) -> tuple[Path, float]:
     """Run Yosys in `folder`; return the netlist's path and the seconds it took.
 
     Raises NetlistError with Yosys's own error if it fails; its whole log is folder/yosys.log.
@@ -59,8 +65,12 @@ def synthesise(sources: list[Path], parameters: dict[str, int], part: Part, fold
     commands.write_text(script(sources, parameters, part, netlist), encoding="utf-8")
     began = time.monotonic()
     with log.open("w", encoding="utf-8") as output:
-        status = subprocess.run([sys.executable, "-c", _RUN_SCRIPT, str(commands)], stdout=output,
-                                stderr=subprocess.STDOUT, check=False).returncode
+        status = subprocess.run(
+            [sys.executable, "-c", _RUN_SCRIPT, str(commands)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        ).returncode
     if status or not netlist.is_file():
         raise NetlistError(f"Yosys failed: {_error_in(log)} (its log is {log}).")
     return netlist, time.monotonic() - began

@@ -1,8 +1,8 @@
 """The mapped, flattened netlist that Yosys writes as JSON, as cells and nets by number.
 
-Yosys numbers every wire bit; a cell's port is connected to a list of such numbers, or of the constants "0", "1",
-"x", "z". Flattening keeps the place of a cell in the hierarchy in its name, which is how resources are told apart
-by unit after the fact.
+Yosys numbers every wire bit; a cell's port is connected to a list of such numbers, or of the constants
+"0", "1", "x", "z". Flattening keeps the place of a cell in the hierarchy in its name, which is how
+resources are told apart by unit after the fact.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class NetlistError(Exception):
 class Cell:
     """One primitive of the part.
 
-    `unit` is the hierarchical name of the module instance that it stands in, "" for the top. `ports` has the bits
-    of each port, least significant first; `inputs` and `outputs` name the ports of each direction.
+    `unit` is the hierarchical name of the module instance that it stands in, "" for the top. `ports` has
+    the bits of each port, least significant first; `inputs` and `outputs` name the ports of each direction.
     """
 
     name: str
@@ -41,7 +41,9 @@ class Cell:
     outputs: tuple[str, ...]
 
     def parameter(self, name: str, default: int = 0) -> int:
-        """Return a number parameter (Yosys writes it as a string of binary digits); `default` if it is not set."""
+        """Return a number parameter (Yosys writes it as a string of binary digits); `default` if it is not
+        set.
+        """
         value = self.parameters.get(name, default)
         if isinstance(value, int):
             return value
@@ -74,17 +76,21 @@ class Netlist:
         cells = []
         for name, cell in module["cells"].items():
             if cell["type"].startswith("$"):
-                raise NetlistError(f"Cell {name} of type {cell['type']} was not mapped to a primitive of the part.")
+                raise NetlistError(
+                    f"Cell {name} of type {cell['type']} was not mapped to a primitive of the part."
+                )
             directions = cell["port_directions"]
-            cells.append(Cell(
-                name=plain_name(name),
-                kind=cell["type"],
-                unit=unit_of(name),
-                parameters=cell.get("parameters", {}),
-                ports=cell["connections"],
-                inputs=tuple(port for port, side in directions.items() if side == "input"),
-                outputs=tuple(port for port, side in directions.items() if side == "output"),
-            ))
+            cells.append(
+                Cell(
+                    name=plain_name(name),
+                    kind=cell["type"],
+                    unit=unit_of(name),
+                    parameters=cell.get("parameters", {}),
+                    ports=cell["connections"],
+                    inputs=tuple(port for port, side in directions.items() if side == "input"),
+                    outputs=tuple(port for port, side in directions.items() if side == "output"),
+                )
+            )
         netlist = cls(cells, names)
         for port, entry in module["ports"].items():
             bits = netlist.top_inputs if entry["direction"] == "input" else netlist.top_outputs
@@ -95,7 +101,7 @@ class Netlist:
 
 
 def plain_name(name: str) -> str:
-    r"""Return a flattened name without Yosys's marks: `$flatten\core.\walk.$auto$1` is `core.walk.$auto$1`."""
+    r"""Return a flattened name without Yosys's marks: `core.walk.$1` for `$flatten\core.\walk.$1`."""
     return _FLATTENED.sub("", name)
 
 
@@ -109,7 +115,8 @@ def unit_of(name: str) -> str:
 
 
 def _signal_names(netnames: dict[str, Any]) -> dict[int, str]:
-    """Return a name for each net: of its several the one declared deepest in the hierarchy, if any is public."""
+    """Return a name for each net: of its several the one declared deepest in the hierarchy, if any is public.
+    """
     best: dict[int, tuple[int, int, str]] = {}
     for raw, entry in netnames.items():
         name = plain_name(raw)

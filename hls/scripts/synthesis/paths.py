@@ -1,12 +1,13 @@
 """The longest paths between registers of a mapped netlist.
 
-A path starts where a clock edge puts a value (flip-flop, shift register, block RAM, registered DSP, port) and ends
-where one takes it. Its logic levels are counted as Vivado's timing report counts them: each LUT, wide multiplexer,
-carry block, LUT memory and unregistered multiplication on the way is one. Its delay is estimated from the part's
-figures (`parts.py`), since a step along a carry chain is many times quicker than a LUT and the net before it.
+A path starts where a clock edge puts a value (flip-flop, shift register, block RAM, registered DSP, port)
+and ends where one takes it. Its logic levels are counted as Vivado's timing report counts them: each LUT,
+wide multiplexer, carry block, LUT memory and unregistered multiplication on the way is one. Its delay is
+estimated from the part's figures (`parts.py`), since a step along a carry chain is many times quicker than
+a LUT and the net before it.
 
-Both are found by one walk over the cells in topological order, with for every net the latest arrival and the cell
-that made it so.
+Both are found by one walk over the cells in topological order, with for every net the latest arrival and
+the cell that made it so.
 """
 
 from __future__ import annotations
@@ -45,8 +46,8 @@ class _Arrival:
 def longest_paths(netlist: Netlist, delays: Delays, count: int) -> tuple[list[Path], list[Path]]:
     """Return the `count` deepest paths by logic levels, and the `count` slowest by estimated delay.
 
-    Of the paths that end at bits of one register, the worst stands for all. Raises NetlistError where the logic
-    has a loop.
+    Of the paths that end at bits of one register, the worst stands for all. Raises NetlistError where the
+    logic has a loop.
     """
     graph = _Graph(netlist, delays)
     deepest = graph.worst(lambda delay: 1.0, lambda start: 0.0, lambda setup: 0.0, count)
@@ -59,8 +60,12 @@ class _Graph:
         self.netlist = netlist
         self.delays = delays
         self.starts: dict[int, float] = dict.fromkeys(netlist.top_inputs, 0.0)
-        self.ends: list[tuple[int, float, str]] = [(bit, 0.0, name) for bit, name in netlist.top_outputs.items()]
-        self.into: dict[int, list[tuple[int, float, str]]] = defaultdict(list)  # by output: input, delay, kind
+        self.ends: list[tuple[int, float, str]] = [
+            (bit, 0.0, name) for bit, name in netlist.top_outputs.items()
+        ]
+        self.into: dict[int, list[tuple[int, float, str]]] = defaultdict(
+            list
+        )  # by output: input, delay, kind
         for cell in netlist.cells:
             self._add(cell)
         self.order = self._topological()
@@ -75,14 +80,18 @@ class _Graph:
         elif kind.startswith(("SRL", "SRLC")):
             # the address of these is constant, or else a way through like a LUT's
             self._register(cell, delays.shift_register, delays.setup, ends=("D", "CE"))
-            self._combinational(cell, delays.lut_memory + delays.net, _ports(cell, cell.inputs, "A"), cell.outputs)
+            self._combinational(
+                cell, delays.lut_memory + delays.net, _ports(cell, cell.inputs, "A"), cell.outputs
+            )
         elif kind.startswith(("RAMB", "URAM")):
             self._register(cell, delays.block_memory, delays.block_memory_setup)
         elif kind.startswith(("RAM32", "RAM64", "RAM128", "RAM256", "RAM512")):
             data = [port for port in cell.inputs if not port.startswith(("A", "DPRA", "CLK", "WCLK"))]
             self._register(cell, delays.shift_register, delays.setup, ends=tuple(data))
             for output in cell.outputs:
-                self._combinational(cell, delays.lut_memory + delays.net, _read_address(cell, output), (output,))
+                self._combinational(
+                    cell, delays.lut_memory + delays.net, _read_address(cell, output), (output,)
+                )
         elif kind.startswith("DSP48"):
             self._dsp(cell)
         elif kind.startswith("CARRY"):
@@ -156,26 +165,42 @@ class _Graph:
                 to_sum = output == "O"
                 for port in ("S", "DI"):
                     for below, source in enumerate(cell.ports.get(port, [])):
-                        if not isinstance(source, int) or below > position or (to_sum and port == "DI" and below == position):
+                        if (
+                            not isinstance(source, int)
+                            or below > position
+                            or (to_sum and port == "DI" and below == position)
+                        ):
                             continue
-                        self.into[bit].append((source, delays.carry_in + (delays.net if to_sum else 0.0), cell.kind))
+                        self.into[bit].append(
+                            (source, delays.carry_in + (delays.net if to_sum else 0.0), cell.kind)
+                        )
                 for port in carries:
                     for source in _nets(cell.ports.get(port, [])):
                         delay = delays.carry_out + delays.net if to_sum else delays.carry_step
                         self.into[bit].append((source, delay, cell.kind))
 
-    def _combinational(self, cell: Cell, delay: float, inputs: tuple[str, ...], outputs: Iterator[str] | tuple[str, ...] | list[str]) -> None:
+    def _combinational(
+        self,
+        cell: Cell,
+        delay: float,
+        inputs: tuple[str, ...],
+        outputs: Iterator[str] | tuple[str, ...] | list[str],
+    ) -> None:
         sources = [bit for port in inputs for bit in _nets(cell.ports.get(port, []))]
         for port in outputs:
             for bit in _nets(cell.ports.get(port, [])):
                 self.into[bit] += [(source, delay, cell.kind) for source in sources]
 
     def _output_name(self, cell: Cell) -> str:
+        """Return the name of the signal that the cell makes; where it has no declared name, that of its
+        place.
+        """
         for port in cell.outputs:
             for bit in _nets(cell.ports.get(port, [])):
-                if bit in self.netlist.names:
-                    return self.netlist.names[bit]
-        return cell.name
+                name = self.netlist.names.get(bit, "$")
+                if "$" not in name:
+                    return name
+        return cell.unit or cell.name
 
     # -- the walk
     def _topological(self) -> list[int]:
@@ -201,9 +226,15 @@ class _Graph:
             raise NetlistError(f"The logic has a loop through {stuck}.")
         return order
 
-    def worst(self, step: Callable[[float], float], start: Callable[[float], float],
-              stop: Callable[[float], float], count: int) -> list[Path]:
-        """Return the worst paths by the sum of start, steps and stop, one for each register that they end at."""
+    def worst(
+        self,
+        step: Callable[[float], float],
+        start: Callable[[float], float],
+        stop: Callable[[float], float],
+        count: int,
+    ) -> list[Path]:
+        """Return the worst paths by the sum of start, steps and stop, one for each register that they end at.
+        """
         arrival = {bit: _Arrival(start(delay), None, "") for bit, delay in self.starts.items()}
         for bit in self.order:
             latest = arrival.get(bit)
@@ -233,7 +264,9 @@ class _Graph:
             if before is None:
                 break
             through.append(kind)
-            nanoseconds += max(delay for source, delay, by in self.into[here] if source == before and by == kind)
+            nanoseconds += max(
+                delay for source, delay, by in self.into[here] if source == before and by == kind
+            )
             here = before
         nanoseconds += self.starts.get(here, 0.0)
         name = self.netlist.names.get(here, self.netlist.top_inputs.get(here, str(here)))
@@ -254,7 +287,8 @@ def _ports(cell: Cell, among: tuple[str, ...], *wanted: str) -> tuple[str, ...]:
 
 
 def _read_address(cell: Cell, output: str) -> tuple[str, ...]:
-    """Return the address ports of a LUT memory's output: DOA is read at ADDRA, DPO at DPRA, SPO and O at A."""
+    """Return the address ports of a LUT memory's output: DOA is read at ADDRA, DPO at DPRA, SPO and O at A.
+    """
     if output.startswith("DO"):
         return (f"ADDR{output[2:3]}",)
     prefix = "DPRA" if output == "DPO" else "A"
@@ -263,8 +297,4 @@ def _read_address(cell: Cell, output: str) -> tuple[str, ...]:
 
 def _without_index(name: str) -> str:
     signal, _, port = name.rpartition("/")
-    return f"{signal.split('[')[0] if signal.endswith(']') and '.' not in signal else _drop_last_index(signal)}/{port}"
-
-
-def _drop_last_index(signal: str) -> str:
-    return signal[: signal.rindex("[")] if signal.endswith("]") else signal
+    return f"{signal[: signal.rindex('[')] if signal.endswith(']') else signal}/{port}"

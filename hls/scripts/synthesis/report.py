@@ -59,7 +59,8 @@ class Report:
         ]
         sentences += [
             f"{path.start} to {path.end}: {path.levels} logic levels, more than {self.limits.levels}."
-            for path in self.deepest if path.levels > self.limits.levels
+            for path in self.deepest
+            if path.levels > self.limits.levels
         ]
         sentences += [f"{name} is not in block RAM." for name in self.outside_block_memory]
         return sentences
@@ -72,12 +73,17 @@ class Report:
             limit = "" if share is None else f"{share:.0%}"
             lines.append(f"{name:20}{taken:9g}{available:9}{taken / available:8.1%}{limit:>8}")
         lines += ["", f"{'unit':20}{'number':>7}{'LUT':>8}{'as RAM':>8}{'FF':>8}{'BRAM36':>8}{'DSP':>6}"]
-        for module, (number, taken) in sorted(self.modules.items(), key=lambda item: -item[1][1].luts):
-            lines.append(f"{module:20}{number:7}{taken.luts:8}{taken.lut_memories:8}{taken.flip_flops:8}"
-                         f"{taken.block_memories:8g}{taken.dsps:6}")
+        for module, (number, of_unit) in sorted(self.modules.items(), key=lambda item: -item[1][1].luts):
+            lines.append(
+                f"{module:20}{number:7}{of_unit.luts:8}{of_unit.lut_memories:8}{of_unit.flip_flops:8}"
+                f"{of_unit.block_memories:8g}{of_unit.dsps:6}"
+            )
         lines += ["", f"Deepest paths (logic levels, limit {self.limits.levels}; estimated ns)"]
         lines += [_path(path) for path in self.deepest]
-        lines += ["", f"Slowest paths by estimated delay (the clock's period is {1000 / self.clock_mhz:.2f} ns)"]
+        lines += [
+            "",
+            f"Slowest paths by estimated delay (the clock's period is {1000 / self.clock_mhz:.2f} ns)",
+        ]
         lines += [_path(path) for path in self.slowest]
         lines.append("")
         lines += self.violations() or ["All limits are kept."]
@@ -93,8 +99,10 @@ class Report:
             "taken": {name: taken for name, (taken, _, _) in self.shares().items()},
             "available": {name: available for name, (_, available, _) in self.shares().items()},
             "units": {unit: _numbers(taken) for unit, taken in self.units.items()},
-            "modules": {module: {"instances": number, **_numbers(taken)}
-                        for module, (number, taken) in self.modules.items()},
+            "modules": {
+                module: {"instances": number, **_numbers(taken)}
+                for module, (number, taken) in self.modules.items()
+            },
             "deepest": [asdict(path) for path in self.deepest],
             "slowest": [asdict(path) for path in self.slowest],
             "violations": self.violations(),
@@ -102,11 +110,18 @@ class Report:
 
 
 def _numbers(taken: Resources) -> dict[str, float]:
-    return {"LUT": taken.luts, "LUT as RAM": taken.lut_memories, "FF": taken.flip_flops,
-            "BRAM36": taken.block_memories, "DSP": taken.dsps}
+    return {
+        "LUT": taken.luts,
+        "LUT as RAM": taken.lut_memories,
+        "FF": taken.flip_flops,
+        "BRAM36": taken.block_memories,
+        "DSP": taken.dsps,
+    }
 
 
 def _path(path: Path) -> str:
     runs = [(kind, len(list(group))) for kind, group in groupby(path.through)]
     through = " ".join(kind if number == 1 else f"{number} x {kind}" for kind, number in runs)
-    return f"{path.levels:4} {path.nanoseconds:6.2f}  {path.start} -> {path.end}\n{'':13}{through or 'a wire'}"
+    return (
+        f"{path.levels:4} {path.nanoseconds:6.2f}  {path.start} -> {path.end}\n{'':13}{through or 'a wire'}"
+    )

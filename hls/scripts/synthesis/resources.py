@@ -1,7 +1,7 @@
 """What a mapped netlist takes of a part, in all and by unit.
 
-LUTs are the LUTs of a slice that the cells occupy. Small LUTs are not paired into LUT6_2 as Vivado pairs them and
-an inverter takes one, so the number is an upper bound.
+LUTs are the LUTs of a slice that the cells occupy. Small LUTs are not paired into LUT6_2 as Vivado pairs
+them and an inverter takes one, so the number is an upper bound.
 """
 
 from __future__ import annotations
@@ -12,9 +12,18 @@ from dataclasses import dataclass
 from synthesis.netlist import Cell, Netlist
 
 UNITS = {
-    "core": "egret_core", "registers": "control_registers", "loader": "image_loader", "queue": "event_queue",
-    "tokens": "token_interface", "counts": "counters", "walk": "sequencer", "engine": "engine",
-    "fetcher": "column_fetcher", "lane": "lane", "update": "neuron_update", "decoder": "decoder_sweep",
+    "core": "egret_core",
+    "registers": "control_registers",
+    "loader": "image_loader",
+    "queue": "event_queue",
+    "tokens": "token_interface",
+    "counts": "counters",
+    "walk": "sequencer",
+    "engine": "engine",
+    "fetcher": "column_fetcher",
+    "lane": "lane",
+    "update": "neuron_update",
+    "decoder": "decoder_sweep",
     "writer": "axi_writer",
 }
 """Module of each instance name in the hierarchy of hls/rtl; what is instanced below counts with the unit."""
@@ -59,9 +68,13 @@ class Resources:
             self.dsps += 1
 
     def __add__(self, other: Resources) -> Resources:
-        return Resources(self.luts + other.luts, self.lut_memories + other.lut_memories,
-                         self.flip_flops + other.flip_flops, self.block_halves + other.block_halves,
-                         self.dsps + other.dsps)
+        return Resources(
+            self.luts + other.luts,
+            self.lut_memories + other.lut_memories,
+            self.flip_flops + other.flip_flops,
+            self.block_halves + other.block_halves,
+            self.dsps + other.dsps,
+        )
 
 
 def unit_of(instance: str) -> str:
@@ -73,7 +86,8 @@ def unit_of(instance: str) -> str:
 
 
 def by_unit(netlist: Netlist) -> dict[str, Resources]:
-    """Return what each unit instance takes itself (units inside it counted on their own), by instance path."""
+    """Return what each unit instance takes itself (units inside it counted on their own), by instance path.
+    """
     units: dict[str, Resources] = defaultdict(Resources)
     for cell in netlist.cells:
         units[unit_of(cell.unit)].add(cell)
@@ -93,4 +107,6 @@ def by_module(units: dict[str, Resources]) -> dict[str, tuple[int, Resources]]:
 def memories_outside_block_memory(netlist: Netlist, expected: tuple[str, ...]) -> list[str]:
     """Return which memories of `expected` (instance paths, * for any index) are in no block RAM at all."""
     found = {cell.unit for cell in netlist.cells if cell.kind.startswith(("RAMB", "URAM"))}
-    return [path for path in expected if not any(unit == path or unit.startswith(path + ".") for unit in found)]
+    return [
+        path for path in expected if not any(unit == path or unit.startswith(path + ".") for unit in found)
+    ]

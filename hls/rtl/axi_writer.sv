@@ -52,13 +52,19 @@ module axi_writer #(
   logic [8:0] burst_beats, beats_left;
   logic [2:0] responses;
 
-  logic [BOUNDARY_BITS:0] beats_to_boundary;
+  logic [BOUNDARY_BITS-1:0] page_position, beats_to_boundary;  // the latter 0 at the start of a page
+  logic [24:0] end_in_page;
+  logic near_boundary, job_is_shorter;
   logic [8:0] longest_burst;
-  assign beats_to_boundary = (BOUNDARY_BITS+1)'(1 << BOUNDARY_BITS) - {1'b0, address_low[11:BEAT_SHIFT]};
+  assign page_position     = address_low[11:BEAT_SHIFT];
+  assign beats_to_boundary = -page_position;
+  assign near_boundary     = {1'b0, page_position} > (BOUNDARY_BITS + 1)'((32'd1 << BOUNDARY_BITS) - MAX_BURST_BEATS);
+  assign end_in_page       = {1'b0, remaining} + 25'(page_position);
+  assign job_is_shorter    = near_boundary ? end_in_page[24:BOUNDARY_BITS] == '0 : remaining < 24'(MAX_BURST_BEATS);
   always_comb begin
     longest_burst = 9'(MAX_BURST_BEATS);
-    if (beats_to_boundary < (BOUNDARY_BITS + 1)'(MAX_BURST_BEATS)) longest_burst = 9'(beats_to_boundary);
-    if (remaining < 24'(longest_burst)) longest_burst = remaining[8:0];
+    if (near_boundary) longest_burst = 9'(beats_to_boundary);
+    if (job_is_shorter) longest_burst = remaining[8:0];
   end
 
   logic address_issue, beat, response;

@@ -238,13 +238,19 @@ module column_fetcher #(
 
   // The longest burst from here: up to the job's end, the limit, or the 4 KB boundary.
   localparam int unsigned BOUNDARY_BITS = 12 - BEAT_SHIFT;
-  logic [BOUNDARY_BITS:0] beats_to_boundary;
+  logic [BOUNDARY_BITS-1:0] page_position, beats_to_boundary;  // the latter 0 at the start of a page
+  logic [24:0] end_in_page;
+  logic near_boundary, job_is_shorter;
   logic [8:0] longest_burst;
-  assign beats_to_boundary = (BOUNDARY_BITS+1)'(1 << BOUNDARY_BITS) - {1'b0, job_low[11:BEAT_SHIFT]};
+  assign page_position     = job_low[11:BEAT_SHIFT];
+  assign beats_to_boundary = -page_position;
+  assign near_boundary     = {1'b0, page_position} > (BOUNDARY_BITS + 1)'((32'd1 << BOUNDARY_BITS) - MAX_BURST_BEATS);
+  assign end_in_page       = {1'b0, job_beats} + 25'(page_position);
+  assign job_is_shorter    = near_boundary ? end_in_page[24:BOUNDARY_BITS] == '0 : job_beats < 24'(MAX_BURST_BEATS);
   always_comb begin
     longest_burst = 9'(MAX_BURST_BEATS);
-    if (beats_to_boundary < (BOUNDARY_BITS + 1)'(MAX_BURST_BEATS)) longest_burst = 9'(beats_to_boundary);
-    if (job_beats < 24'(longest_burst)) longest_burst = job_beats[8:0];
+    if (near_boundary) longest_burst = 9'(beats_to_boundary);
+    if (job_is_shorter) longest_burst = job_beats[8:0];
   end
 
   assign burst_issue = job_valid && burst_known && (!m_axi_arvalid || m_axi_arready)

@@ -149,6 +149,10 @@ module decoder_sweep #(
         lane_valid[l] <= 1'b1;
         lane_best[l]  <= logit_3[l];
         lane_word[l]  <= word_3;
+      end else if (picking) begin  // the sweep is over: the next lane's best moves up
+        lane_valid[l] <= lane_valid[(l+1)%LANES];
+        lane_best[l]  <= lane_best[(l+1)%LANES];
+        lane_word[l]  <= lane_word[(l+1)%LANES];
       end
     end
   end
@@ -186,9 +190,9 @@ module decoder_sweep #(
         best_word  <= picked_word;
       end
     end
-    picked_valid <= lane_valid[picked];
-    picked_logit <= lane_best[picked];
-    picked_word  <= lane_word[picked];
+    picked_valid <= lane_valid[0];
+    picked_logit <= lane_best[0];
+    picked_word  <= lane_word[0];
   end
 
   // -- logits out: a queue of groups, then one logit per cycle into a beat

@@ -279,7 +279,7 @@ module image_loader #(
           uncounted         <= uncounted - 32'(SLOTS);
           groups            <= groups + 16'd1;
           decoder_positions <= decoder_positions + 32'(LANES);
-          if (32'(groups) + 32'd1 > LOGIT_DEPTH) begin
+          if (groups > 16'(LOGIT_DEPTH - 1)) begin
             fail(egret_pkg::ERROR_LIMIT);
           end else if (counted) begin
             decoder_groups <= groups + 16'd1;

@@ -129,7 +129,14 @@ module neuron_update #(
     end
     group_read     <= !rst && arriving[3];
     group_gathered <= !rst && group_read;
-    if (group_read) held <= gathered;
+  end
+
+  // The next lane's sums stand in place 0: a shift is smaller than picking one of LANES.
+  always_ff @(posedge clk) begin
+    for (int s = 0; s < 4; s++) begin
+      if (group_read) held[s] <= gathered[s];
+      else if (feed) held[s] <= held[s] >> ACCUMULATOR_BITS;
+    end
   end
 
   logic feeding;
@@ -211,7 +218,7 @@ module neuron_update #(
   // -- stage 0 to 1: pick the lane's sums (order in memory: gx, z, r, gr)
   logic [3:0][ACCUMULATOR_BITS-1:0] sum_1;
   always_ff @(posedge clk) begin
-    for (int s = 0; s < 4; s++) sum_1[s] <= held[s][lane];
+    for (int s = 0; s < 4; s++) sum_1[s] <= held[s][0];
     // Positions beyond the layer's neurons are padding: computed, never stored, never an event.
     valid[1] <= !rst && feed && neuron < current.neurons;
     for (int s = 2; s <= LAST_STAGE; s++) valid[s] <= !rst && valid[s-1];

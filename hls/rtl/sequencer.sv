@@ -231,7 +231,7 @@ module sequencer #(
   logic everything_idle;
   always_ff @(posedge clk) begin
     everything_idle <= fetch_busy == '0 && write_busy == '0 && update_busy == '0 && sweep_busy == '0
-                       && logits_pending == '0 && !phase_busy && !token_interface_busy;
+                       && logits_pending == '0 && !phase_busy && !token_interface_busy && !record_valid;
   end
 
   // -- commands

@@ -24,7 +24,7 @@ KERNEL ?= rtl
 RECIPE ?= training/recipes/ptb-small.toml
 TEST_PROCESSES ?= 2
 
-.PHONY: help demo test lint sim generate train bitstream clean prerequisites
+.PHONY: help demo test lint sim generate train hls bitstream clean prerequisites
 
 help:  ## Show this list
 	@echo "Egret: a sparse event-based GRU and the FPGA kernel that runs it. Commands:"
@@ -38,8 +38,9 @@ demo: $(VENV)/.demo  ## Run the shipped model on the virtual PYNQ-Z2: words, the
 test: $(VENV)/.test  ## Run every test: host, training and cocotb benches
 	$(WITH_VERILATOR) $(IN)/pytest -n $(TEST_PROCESSES) --dist loadgroup
 
-sim: $(VENV)/.test  ## Run the cocotb benches of the RTL alone
-	$(WITH_VERILATOR) $(IN)/pytest tb
+sim: $(VENV)/.test  ## Run the cocotb benches alone (KERNEL=hls: on the Verilog that Vitis HLS exports)
+	@[ "$(KERNEL)" != hls ] || $(IN)/python hls/scripts/vitis/build_hls.py --check
+	$(WITH_VERILATOR) EGRET_KERNEL=$(KERNEL) $(IN)/pytest tb
 
 lint: $(VENV)/.test  ## Check style, types, generated files and RTL (ruff, mypy, generate --check, verilator)
 	$(IN)/ruff check .
@@ -57,11 +58,14 @@ generate: $(VENV)/.demo  ## Make SystemVerilog, Python and C++ constants from hl
 train: $(VENV)/.test  ## Train, prune and quantise a model (RECIPE=training/recipes/NAME.toml, EGRET_PTB=data)
 	$(IN)/python -m egret_training train $(RECIPE)
 
+hls: $(VENV)/.demo  ## Synthesise the HLS kernel with Vitis HLS: IP and Verilog (BOARD=pynq-z2)
+	$(IN)/python hls/scripts/vitis/build_hls.py --board $(BOARD:virtual:%=%)
+
 bitstream: $(VENV)/.demo  ## Build a board's bitstream with Vivado (BOARD=pynq-z2, KERNEL=rtl or hls)
 	$(IN)/python bitstreams/build.py --board $(BOARD:virtual:%=%) --kernel $(KERNEL)
 
 clean:  ## Remove the environment, caches and everything built
-	rm -rf $(VENV) build sim_build .pytest_cache .ruff_cache .mypy_cache .hypothesis host/*.egg-info *.egg-info
+	rm -rf $(VENV) build bitstreams/build sim_build .pytest_cache .ruff_cache .mypy_cache .hypothesis host/*.egg-info *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One sentence for each thing that pip cannot bring.
@@ -84,4 +88,6 @@ $(VENV)/.test: pyproject.toml | $(IN)/python
 	@echo "Installing what the tests need into $(VENV), torch among it (once; a few minutes)"
 	@$(IN)/python -m pip install --quiet --disable-pip-version-check \
 		--editable ".[board,simulation,training,development]"
+	@# For its copy of the open ap_types headers; what it needs itself (tensorflow among it) is not needed.
+	@$(IN)/python -m pip install --quiet --disable-pip-version-check --no-deps "hls4ml==1.3.0"
 	@touch $@ $(VENV)/.demo

@@ -42,10 +42,11 @@ sim: $(VENV)/.test  ## Run the cocotb benches alone (KERNEL=hls: on the Verilog 
 	@[ "$(KERNEL)" != hls ] || $(IN)/python hls/scripts/vitis/build_hls.py --check
 	$(WITH_VERILATOR) EGRET_KERNEL=$(KERNEL) $(IN)/pytest tb
 
-lint: $(VENV)/.test  ## Check style, types, generated files and RTL (ruff, mypy, generate --check, verilator)
+lint: $(VENV)/.test  ## Check style, types, generated files and RTL (ruff, mypy, generate and HLS checks, verilator)
 	$(IN)/ruff check .
 	$(IN)/mypy
 	$(IN)/python hls/scripts/generate.py --check
+	$(IN)/python hls/scripts/check_hls.py
 	for engines in 1 2; do \
 		$(IN)/python hls/scripts/generate.py --top $$engines --output build/lint/$$engines && \
 		$(WITH_VERILATOR) verilator --lint-only -Wall --top-module egret_kernel \

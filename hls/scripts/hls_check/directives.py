@@ -115,6 +115,7 @@ DIRECTIVES: dict[str, Directive] = {
     "PIPELINE": Directive(
         "function or loop", {"II": CONSTANT, "style": _words("stp frp flp")}, flags=_words("off rewind")
     ),
+    "RESET": Directive("scope", {"variable": VARIABLE}, flags=_words("off"), required=_words("variable")),
     "STABLE": Directive("function", {"variable": VARIABLE}, required=_words("variable")),
     "STREAM": Directive(
         "scope",

@@ -13,12 +13,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from vectors import VectorMaker, make_vectors
 
 from egret import kernel
 from egret.virtual_board import csim_build
 from egret.virtual_board.csim_build import CHECKED, EXACT, csim_bench_path
 from kernel_cases import CASES, Case
+from vectors import VectorMaker, make_vectors
 
 SEED = int(os.environ.get("EGRET_SEED", random.SystemRandom().randrange(1 << 31)))
 

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import numpy as np
 import numpy.typing as npt
 import pytest
-from vectors import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE
 
 from egret import kernel
 from egret.boards import board_names, board_profile, is_csim, open_board
@@ -25,6 +24,7 @@ from egret.synthetic import random_checkpoint
 from egret.virtual_board import csim_build
 from egret.virtual_board.csim_model import CsimModel
 from kernel_cases import CASES, Case, make_checkpoint
+from vectors import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE
 
 SEED = int(os.environ.get("EGRET_SEED", random.SystemRandom().randrange(1 << 31)))
 BASE = 0x1000_0000

@@ -24,7 +24,7 @@ KERNEL ?= rtl
 RECIPE ?= training/recipes/ptb-small.toml
 TEST_PROCESSES ?= 2
 
-.PHONY: help demo test lint sim generate train synth bitstream clean prerequisites
+.PHONY: help demo test lint sim generate train synth hls bitstream clean prerequisites
 
 help:  ## Show this list
 	@echo "Egret: a sparse event-based GRU and the FPGA kernel that runs it. Commands:"
@@ -38,13 +38,15 @@ demo: $(VENV)/.demo  ## Run the shipped model on the virtual PYNQ-Z2: words, the
 test: $(VENV)/.test  ## Run every test: host, training and cocotb benches
 	$(WITH_VERILATOR) $(IN)/pytest -n $(TEST_PROCESSES) --dist loadgroup
 
-sim: $(VENV)/.test  ## Run the cocotb benches of the RTL alone
-	$(WITH_VERILATOR) $(IN)/pytest tb
+sim: $(VENV)/.test  ## Run the cocotb benches alone (KERNEL=hls: on the Verilog that Vitis HLS exports)
+	@[ "$(KERNEL)" != hls ] || $(IN)/python hls/scripts/vitis/build_hls.py --check
+	$(WITH_VERILATOR) EGRET_KERNEL=$(KERNEL) $(IN)/pytest tb
 
-lint: $(VENV)/.test  ## Check style, types, generated files and RTL (ruff, mypy, generate --check, verilator)
+lint: $(VENV)/.test  ## Check style, types, generated files and RTL (ruff, mypy, generate and HLS checks, verilator)
 	$(IN)/ruff check .
 	$(IN)/mypy
 	$(IN)/python hls/scripts/generate.py --check
+	$(IN)/python hls/scripts/check_hls.py
 	for engines in 1 2; do \
 		$(IN)/python hls/scripts/generate.py --top $$engines --output build/lint/$$engines && \
 		$(WITH_VERILATOR) verilator --lint-only -Wall --top-module egret_kernel \
@@ -60,11 +62,14 @@ train: $(VENV)/.test  ## Train, prune and quantise a model (RECIPE=training/reci
 synth: $(VENV)/.synthesis  ## Synthesise the RTL kernel with Yosys: area by unit, longest paths (BOARD=pynq-z2)
 	$(IN)/python hls/scripts/synth.py $(BOARD:virtual:%=%)
 
+hls: $(VENV)/.demo  ## Synthesise the HLS kernel with Vitis HLS: IP and Verilog (BOARD=pynq-z2)
+	$(IN)/python hls/scripts/vitis/build_hls.py --board $(BOARD:virtual:%=%)
+
 bitstream: $(VENV)/.demo  ## Build a board's bitstream with Vivado (BOARD=pynq-z2, KERNEL=rtl or hls)
 	$(IN)/python bitstreams/build.py --board $(BOARD:virtual:%=%) --kernel $(KERNEL)
 
 clean:  ## Remove the environment, caches and everything built
-	rm -rf $(VENV) build sim_build .pytest_cache .ruff_cache .mypy_cache .hypothesis host/*.egg-info *.egg-info
+	rm -rf $(VENV) build bitstreams/build sim_build .pytest_cache .ruff_cache .mypy_cache .hypothesis host/*.egg-info *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One sentence for each thing that pip cannot bring.
@@ -92,4 +97,6 @@ $(VENV)/.test: pyproject.toml | $(IN)/python
 	@echo "Installing what the tests need into $(VENV), torch among it (once; a few minutes)"
 	@$(IN)/python -m pip install --quiet --disable-pip-version-check \
 		--editable ".[board,simulation,training,development]"
+	@# For its copy of the open ap_types headers; what it needs itself (tensorflow among it) is not needed.
+	@$(IN)/python -m pip install --quiet --disable-pip-version-check --no-deps "hls4ml==1.3.0"
 	@touch $@ $(VENV)/.demo

@@ -1,10 +1,12 @@
-// The C++ test bench: plays a file of commands with what they must do (hls/csim/vectors.py makes it) to the kernel.
+// The C++ test bench: plays a file of commands with what they must do (hls/csim/vectors.py makes it) to the
+// kernel.
 //
 //   bench VECTORS            returns 0 if every command did what the file says
 //
-// It is an ordinary Vitis HLS test bench: with the tool's own headers it serves C simulation and C/RTL co-simulation.
-// There the file's name is `vectors.bin` in the working directory unless given. The kernel's memory is a plain array from
-// address 0. After each command all of it is compared with what it must hold, so a stray write anywhere is found.
+// It is an ordinary Vitis HLS test bench: with the tool's own headers it serves C simulation and C/RTL
+// co-simulation. There the file's name is `vectors.bin` in the working directory unless given. The kernel's
+// memory is a plain array from address 0. After each command all of it is compared with what it must hold, so
+// a stray write anywhere is found.
 #include <cstdint>
 #include <cstdio>
 #include <cstring>

@@ -1,7 +1,8 @@
-// The kernel's registers as Vitis HLS makes them for ap_ctrl_hs with s_axilite, around the natively compiled kernel.
+// The kernel's registers as Vitis HLS makes them for ap_ctrl_hs with s_axilite, around the natively compiled
+// kernel.
 //
-// A command runs to its end within the write that starts it, so it is never seen busy. With AUTO_RESTART set, it runs again
-// at each read of CTRL.
+// A command runs to its end within the write that starts it, so it is never seen busy. With AUTO_RESTART set,
+// it runs again at each read of CTRL.
 #pragma once
 
 #include <cstdint>

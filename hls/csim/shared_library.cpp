@@ -1,7 +1,8 @@
-// The natively compiled kernel behind a C interface, for host/egret/virtual_board/csim_model.py and the tests.
+// The natively compiled kernel behind a C interface, for host/egret/virtual_board/csim_model.py and the
+// tests.
 //
-// The kernel's memories are static variables, so a loaded library is one kernel. Functions return 0, or -1 after the
-// kernel broke a rule (egret_csim_error() says which); it is of no use then.
+// The kernel's memories are static variables, so a loaded library is one kernel. Functions return 0, or -1
+// after the kernel broke a rule (egret_csim_error() says which); it is of no use then.
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -61,7 +62,8 @@ EGRET_API void egret_csim_set_faulty(handle_t *handle, std::uint64_t begin, std:
   handle->memory->faulty_end = end;
 }
 
-// Fills `ranges` with the first byte and the end of what was read and of what was written since the last call.
+// Fills `ranges` with the first byte and the end of what was read and of what was written since the last
+// call.
 EGRET_API void egret_csim_take_accesses(handle_t *handle, std::uint64_t ranges[4]) {
   egret_native::memory_t &memory = *handle->memory;
   ranges[0] = memory.read_begin;

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Makes files of vectors for the C++ test bench (bench.cpp): commands, and what they must do to the memory.
+"""Makes files of vectors for the C++ test bench (bench.cpp): commands, and what they must do to memory.
 
-What is expected comes from the reference model, bit for bit: result records, logits, and the counters block, in
-which what depends on time is zero (hls/src/counters.hpp).
+What is expected comes from the reference model, bit for bit: result records, logits, and the counters block,
+in which what depends on time is zero (hls/src/counters.hpp).
 
 vectors.py CASE FILE [--seed N]    CASE is a name in tb/kernel_cases.py
 """
@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPOSITORY / folder) for folder in ("host", "tb") if str(REPOSITORY / folder) not in sys.path]
+sys.path[:0] = [str(REPOSITORY / folder) for folder in ("host", "tb")]
 
 from egret import kernel  # noqa: E402
 from egret.packer import column_beats, pack  # noqa: E402
@@ -69,7 +69,7 @@ class VectorFile:
         self.parts.append(struct.pack("<3Q", STEP_EXPECT, address, len(data)) + data)
 
     def command(self, command: int, status: int = 0, **arguments: int) -> None:
-        """The kernel executes a command and must return a status, having written what was expected, no more."""
+        """The kernel executes a command, writes what was expected and no more, and returns `status`."""
         names = ("flags", "token_count", "image", "tokens", "results", "logits", "counters")
         unknown = set(arguments) - set(names)
         if unknown:
@@ -180,10 +180,23 @@ class VectorMaker:
             words[first : first + len(values)] = values
 
         put("identity", kernel.MAGIC << 32 | kernel.KERNEL_VERSION)
-        put("build", build.engines | build.lanes << 8 | build.weight_bits << 16 | build.gap_bits << 24
-            | build.bus_bytes << 32 | build.accumulator_bits << 40 | kernel.MAX_LAYERS << 48)
-        put("limits", build.neuron_depth - 1 | build.accumulator_depth - 1 << 16
-            | build.logit_depth - 1 << 32 | build.pointer_depth - 1 << 48)
+        put(
+            "build",
+            build.engines
+            | build.lanes << 8
+            | build.weight_bits << 16
+            | build.gap_bits << 24
+            | build.bus_bytes << 32
+            | build.accumulator_bits << 40
+            | kernel.MAX_LAYERS << 48,
+        )
+        put(
+            "limits",
+            build.neuron_depth - 1
+            | build.accumulator_depth - 1 << 16
+            | build.logit_depth - 1 << 32
+            | build.pointer_depth - 1 << 48,
+        )
         put("status", status)
         if trace is not None:
             put("macs", int(trace.macs.sum()))
@@ -214,12 +227,20 @@ class VectorMaker:
             self.simple(command, "NOT_LOADED", token_count=1)
         self.simple(kernel.COMMAND_GENERATE + 5, "BAD_COMMAND")
         self.load()
-        aligned = {"tokens": self.place_tokens(self.tokens(1)), "results": self.file.allocate(64),
-                   "logits": self.file.allocate(1 << 12)}
+        aligned = {
+            "tokens": self.place_tokens(self.tokens(1)),
+            "results": self.file.allocate(64),
+            "logits": self.file.allocate(1 << 12),
+        }
         for name in aligned:
             for wrong in (4, 32):
-                self.simple(kernel.COMMAND_RUN, "BAD_ADDRESS", token_count=1, flags=kernel.FLAG_WRITE_LOGITS,
-                            **{**aligned, name: aligned[name] + wrong})
+                self.simple(
+                    kernel.COMMAND_RUN,
+                    "BAD_ADDRESS",
+                    token_count=1,
+                    flags=kernel.FLAG_WRITE_LOGITS,
+                    **{**aligned, name: aligned[name] + wrong},
+                )
         self.simple(kernel.COMMAND_LOAD, "BAD_ADDRESS", image=IMAGE_ADDRESS + 8)
         self.file.command(kernel.COMMAND_RESET, ERROR_CODES["BAD_ADDRESS"], counters=64 + 16)
         self.file.command(kernel.COMMAND_RUN, ERROR_CODES["OK"], token_count=0, **aligned)
@@ -241,16 +262,31 @@ class VectorMaker:
         first = ENGINE_WORDS
         last = ENGINE_WORDS + HEADER_WORDS_PER_ENGINE * (self.build.engines - 1)
         bad = [
-            (0, 0), (1, 2), (2, 64), (6, 0), (6, 9), (7, 0), (FIRST_LAYER_WORD, 0),
-            (first + 0, size), (first + 1, int(header[first + 1]) - 1), (first + 2, 0xFFFF_FFC0),
-            (first + 3, size - 64), (first + 4, size - 64), (last + 4, int(header[last + 4]) + 8),
-            (last + 5, size + 64), (last + 6, 0xFFFF_FFFF), (last + 6, size // self.build.bus_bytes),
+            (0, 0),
+            (1, 2),
+            (2, 64),
+            (6, 0),
+            (6, 9),
+            (7, 0),
+            (FIRST_LAYER_WORD, 0),
+            (first + 0, size),
+            (first + 1, int(header[first + 1]) - 1),
+            (first + 2, 0xFFFF_FFC0),
+            (first + 3, size - 64),
+            (first + 4, size - 64),
+            (last + 4, int(header[last + 4]) + 8),
+            (last + 5, size + 64),
+            (last + 6, 0xFFFF_FFFF),
+            (last + 6, size // self.build.bus_bytes),
         ]
         built = [(4, int(header[4]) ^ flip) for flip in (1, 1 << 8, 1 << 16, 1 << 24)]
         built += [(5, int(header[5]) ^ flip) for flip in (8, 1 << 8)]
         large = [(FIRST_LAYER_WORD, 65535), (FIRST_LAYER_WORD, 70000), (7, 1 << 20), (7, 0xFFFF_FFFF)]
-        return [(error, word, value) for error, changes in
-                (("BAD_IMAGE", bad), ("WRONG_BUILD", built), ("LIMIT", large)) for word, value in changes]
+        return [
+            (error, word, value)
+            for error, changes in (("BAD_IMAGE", bad), ("WRONG_BUILD", built), ("LIMIT", large))
+            for word, value in changes
+        ]
 
     def refuse_tokens(self) -> None:
         """BAD_TOKEN with its position; the records before it are there; then nothing is loaded."""
@@ -259,12 +295,17 @@ class VectorMaker:
         tokens = self.place_tokens([*good, self.case.vocabulary, *good])
         results = self.file.allocate(kernel.RESULT_BYTES * 11)
         self.file.expect(results, self.records(trace))
-        self.file.command(kernel.COMMAND_RUN, ERROR_CODES["BAD_TOKEN"] | 5 << 8, token_count=11, tokens=tokens,
-                          results=results)
+        status = ERROR_CODES["BAD_TOKEN"] | 5 << 8
+        self.file.command(kernel.COMMAND_RUN, status, token_count=11, tokens=tokens, results=results)
         self.simple(kernel.COMMAND_RUN, "NOT_LOADED", token_count=1)
         self.load()
-        self.file.command(kernel.COMMAND_GENERATE, ERROR_CODES["BAD_TOKEN"], token_count=3,
-                          tokens=self.place_tokens([0xFFFF_FFFF]), results=results)
+        self.file.command(
+            kernel.COMMAND_GENERATE,
+            ERROR_CODES["BAD_TOKEN"],
+            token_count=3,
+            tokens=self.place_tokens([0xFFFF_FFFF]),
+            results=results,
+        )
         self.load()
 
     def refuse_columns(self) -> None:
@@ -288,8 +329,13 @@ class VectorMaker:
             if firing:
                 first = self.reference.run(np.array(tokens[:firing], dtype=np.uint32))
                 self.file.expect(results, self.records(first))
-            self.file.command(kernel.COMMAND_RUN, ERROR_CODES["BAD_COLUMN"] | firing << 8, token_count=8,
-                              tokens=self.place_tokens(tokens), results=results)
+            self.file.command(
+                kernel.COMMAND_RUN,
+                ERROR_CODES["BAD_COLUMN"] | firing << 8,
+                token_count=8,
+                tokens=self.place_tokens(tokens),
+                results=results,
+            )
             self.simple(kernel.COMMAND_RESET, "NOT_LOADED")
         self.restore()
 

@@ -5,7 +5,8 @@
 
 namespace egret {
 
-// round_shift(accumulator, shift) + bias, rounding half up: shift with one bit kept below the point, then add it.
+// round_shift(accumulator, shift) + bias, rounding half up: shift with one bit kept below the point, then add
+// it.
 inline sum_t scaled_sum(accumulator_t accumulator, shift_t shift, bias_t bias) {
 #pragma HLS INLINE
   typedef int_bits<ACCUMULATOR_BITS + 1> doubled_t;

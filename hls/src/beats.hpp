@@ -82,8 +82,9 @@ inline void write_word(port_t &port, const word_t &word) {
   port.write(to_beat(word));
 }
 
-// The m_axi adapter of Vitis HLS hands no AXI response to the kernel, so hardware made from these sources cannot
-// tell that a transfer failed. The native port can, and then the kernel reports what the RTL kernel reports.
+// The m_axi adapter of Vitis HLS hands no AXI response to the kernel, so hardware made from these sources
+// cannot tell that a transfer failed. The native port can, and then the kernel reports what the RTL kernel
+// reports.
 inline bool read_failed(const port_t &port) {
 #pragma HLS INLINE
 #ifdef EGRET_NATIVE_PORTS

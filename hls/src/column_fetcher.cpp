@@ -5,15 +5,15 @@ namespace egret {
 // A longer column than this is as wrong as pointers out of order (the RTL's beat counter has 24 bits).
 constexpr beat_count_t LONGEST_COLUMN = (1u << 24) - 1;
 
-// Requests are issued while fewer than READS_IN_FLIGHT of them, and beats for fewer than as many full bursts, are
-// outstanding: what the adapter's buffers hold, so that a request never waits for a read behind it.
+// Requests are issued while fewer than READS_IN_FLIGHT of them, and beats for fewer than as many full bursts,
+// are outstanding: what the adapter's buffers hold, so that a request never waits for a read behind it.
 constexpr beat_count_t BEATS_AHEAD = READS_IN_FLIGHT * MAX_BURST_BEATS;
 // A read blocks until its beat is there, and with it the requests behind it. So while there is something to
 // request, reading starts only when this much is outstanding: enough to cover the latency from then on.
 constexpr beat_count_t BEATS_PRIMED = BEATS_AHEAD / 2;
 
-// II = 1: a request is read from a stream, two pointers from the two ports of the pointer memory (which is only
-// read here), and at most one job and one descriptor are written. The loop carries two flags.
+// II = 1: a request is read from a stream, two pointers from the two ports of the pointer memory (which is
+// only read here), and at most one job and one descriptor are written. The loop carries two flags.
 void column_lookup(const std::uint32_t pointers[POINTER_DEPTH], address_t columns_address, beat_count_t columns_beats,
                    hls::stream<request_t> &requests, hls::stream<job_t> &jobs, hls::stream<descriptor_t> &descriptors,
                    bool &bad_column) {
@@ -49,8 +49,9 @@ look_up:
   bad_column = bad;
 }
 
-// II = 1: an iteration issues at most one request and passes at most one beat on. What it carries over are counters
-// (an addition and a comparison each) and the lengths of the requests in flight, which are registers.
+// II = 1: an iteration issues at most one request and passes at most one beat on. What it carries over are
+// counters (an addition and a comparison each) and the lengths of the requests in flight, which are
+// registers.
 void column_fetcher(port_t port, hls::stream<job_t> &jobs, hls::stream<word_t> &beats) {
   job_t job = {};
   bool have_job = false;

@@ -1,8 +1,9 @@
 // Turns requests into reads of one m_axi port, several in flight, and passes the beats on in order.
 //
-// Two processes: the look-up finds a column's beats in the column pointers and leaves a job (what to read) and a
-// descriptor (what it is); the fetcher asks for jobs ahead of the data it passes on. A column without beats
-// costs nothing. A column whose pointers are out of order or end outside the columns section is not read.
+// Two processes: the look-up finds a column's beats in the column pointers and leaves a job (what to read)
+// and a descriptor (what it is); the fetcher asks for jobs ahead of the data it passes on. A column without
+// beats costs nothing. A column whose pointers are out of order or end outside the columns section is not
+// read.
 #pragma once
 
 #include "beats.hpp"

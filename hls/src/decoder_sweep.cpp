@@ -6,9 +6,9 @@ namespace egret {
 
 constexpr unsigned LOGITS_PER_BEAT = BEAT_BITS / LOGIT_BITS;
 
-// II = 1: per iteration each lane's accumulator is read once and written to zero, and its record read once. Each
-// address is visited once, so the dependence is false. Each lane carries its best over: a comparison of LOGIT_BITS
-// bits and a choice, in one cycle.
+// II = 1: per iteration each lane's accumulator is read once and written to zero, and its record read once.
+// Each address is visited once, so the dependence is false. Each lane carries its best over: a comparison of
+// LOGIT_BITS bits and a choice, in one cycle.
 void decoder_sweep(unsigned engine, bool sweep, bool write_logits, std::uint32_t groups, std::uint32_t vocabulary,
                    accumulator_t bank[LANES][BANK_DEPTH], const word_record_t records[LANES][LOGIT_DEPTH],
                    hls::stream<best_t> &best, hls::stream<logit_group_t> &logits) {
@@ -64,7 +64,8 @@ compare:
   best.write(all);
 }
 
-// II = 1: a logit per iteration; a beat leaves when it is full. The part of a beat is carried over in registers.
+// II = 1: a logit per iteration; a beat leaves when it is full. The part of a beat is carried over in
+// registers.
 void logit_writer(port_t port, bool write_logits, address_t address, std::uint32_t groups,
                   hls::stream<logit_group_t> &logits) {
   if (!write_logits) return;

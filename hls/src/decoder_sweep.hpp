@@ -1,12 +1,13 @@
-// Decoder sweep of one engine: turns the decoder's accumulators into logits, all lanes at once, a group of LANES words
-// per cycle, and keeps the largest. The swept accumulators are left zero.
+// Decoder sweep of one engine: turns the decoder's accumulators into logits, all lanes at once, a group of
+// LANES words per cycle, and keeps the largest. The swept accumulators are left zero.
 #pragma once
 
 #include "beats.hpp"
 
 namespace egret {
 
-// Does nothing but send an invalid best if there is nothing to sweep. Logits go to `logits` if `write_logits`.
+// Does nothing but send an invalid best if there is nothing to sweep. Logits go to `logits` if
+// `write_logits`.
 void decoder_sweep(unsigned engine, bool sweep, bool write_logits, std::uint32_t groups, std::uint32_t vocabulary,
                    accumulator_t bank[LANES][BANK_DEPTH], const word_record_t records[LANES][LOGIT_DEPTH],
                    hls::stream<best_t> &best, hls::stream<logit_group_t> &logits);

@@ -2,9 +2,10 @@
 
 #include "sequencer.hpp"
 
-// Vitis HLS takes the register names and offsets from here; hls/scripts/check_hls.py holds them against hls/kernel.json.
-// With offset=off a port adds no register and counts beats from address 0, so that one port reaches the image, the tokens
-// and the results wherever they are. `depth` is what C/RTL co-simulation maps, in beats.
+// Vitis HLS takes the register names and offsets from here; hls/scripts/check_hls.py holds them against
+// hls/kernel.json. With offset=off a port adds no register and counts beats from address 0, so that one port
+// reaches the image, the tokens and the results wherever they are. `depth` is what C/RTL co-simulation maps,
+// in beats.
 void egret_kernel(EGRET_LIST_ENGINES(EGRET_TOP_PORTS), std::uint32_t command, std::uint32_t flags,
                   std::uint32_t token_count, std::uint64_t image, std::uint64_t tokens, std::uint64_t results,
                   std::uint64_t logits, std::uint64_t counters, std::uint32_t *status) {
@@ -65,6 +66,7 @@ void egret_kernel(EGRET_LIST_ENGINES(EGRET_TOP_PORTS), std::uint32_t command, st
   static std::uint32_t pointers[ENGINES][POINTER_DEPTH];
   static list_entry_t entries[EVENT_DEPTH];
 
+#pragma HLS RESET variable=loaded
 #pragma HLS ARRAY_PARTITION variable=model.columns_address complete
 #pragma HLS ARRAY_PARTITION variable=model.columns_beats complete
 #pragma HLS ARRAY_PARTITION variable=model.table_address complete

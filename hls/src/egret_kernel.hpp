@@ -1,4 +1,5 @@
-// The kernel's top function. Registers are laid out as hls/kernel.json says, what the kernel does is in docs/formats.md.
+// The kernel's top function. Registers are laid out as hls/kernel.json says, what the kernel does is in
+// docs/formats.md.
 #pragma once
 
 #include "beats.hpp"

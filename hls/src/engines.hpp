@@ -1,5 +1,5 @@
-// One thing for each engine. Ports cannot stand in an array, so what takes one port per engine is written as a
-// macro of the engine's number and repeated here:
+// One thing for each engine. Ports cannot stand in an array, so what takes one port per engine is written as
+// a macro of the engine's number and repeated here:
 //
 //   EGRET_EACH_ENGINE(M)    M(0) M(1) ... M(ENGINES - 1)
 //   EGRET_READ_PORTS        the parameters `port_t gmem0_read, port_t gmem1_read, ...`
@@ -8,8 +8,8 @@
 //   EGRET_WRITE_ARGUMENTS   the arguments `gmem0_write, ...`
 //   EGRET_LIST_ENGINES(EGRET_TOP_PORTS)   both, for the top function
 //
-// An engine's read and write port are two objects on one m_axi bundle: AXI's read and write channels are apart,
-// and in a dataflow region each object must belong to one process.
+// An engine's read and write port are two objects on one m_axi bundle: AXI's read and write channels are
+// apart, and in a dataflow region each object must belong to one process.
 #pragma once
 
 #include "egret_kernel_config.hpp"

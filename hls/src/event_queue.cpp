@@ -35,7 +35,8 @@ send_to_all:
   }
 }
 
-// II = 1: one read of the list and one write to each stream per event; nothing is carried from one to the next.
+// II = 1: one read of the list and one write to each stream per event; nothing is carried from one to the
+// next.
 static void play(const list_entry_t entries[EVENT_DEPTH], unsigned list, unsigned count, pointer_t pointer_base,
                  row_t accumulator_base, hls::stream<request_t> requests[ENGINES]) {
 play:
@@ -46,7 +47,7 @@ play:
   }
 }
 
-void event_queue(const layer_t &layer, unsigned list, const layer_t &above, unsigned recurrent_list,
+void event_queue(layer_t layer, unsigned list, layer_t above, unsigned recurrent_list,
                  unsigned recurrent_count, list_entry_t entries[EVENT_DEPTH], hls::stream<event_t> events[ENGINES],
                  hls::stream<request_t> requests[ENGINES], std::uint32_t &event_count) {
   play(entries, recurrent_list, recurrent_count, above.recurrent_pointer_base, above.recurrent_accumulator_base,
@@ -62,8 +63,8 @@ start:
     engine_ended[engine] = false;
   }
 
-  // II = 1: an iteration takes at most one event, from the first engine that has one. What is carried over is a
-  // counter, a flag per engine, and the write address; the list is only written.
+  // II = 1: an iteration takes at most one event, from the first engine that has one. What is carried over is
+  // a counter, a flag per engine, and the write address; the list is only written.
 record:
   while (ended != ENGINES) {
 #pragma HLS PIPELINE II=1
@@ -98,7 +99,7 @@ record:
   event_count = recorded;
 }
 
-void play_first_layer(bool next_token, const layer_t &first_layer, unsigned recurrent_count,
+void play_first_layer(bool next_token, layer_t first_layer, unsigned recurrent_count,
                       const list_entry_t entries[EVENT_DEPTH], beat_count_t table_row_beats,
                       const address_t table_address[ENGINES], hls::stream<next_token_t> &tokens,
                       hls::stream<request_t> requests[ENGINES]) {

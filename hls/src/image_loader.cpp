@@ -69,8 +69,8 @@ std::uint8_t check_fixed(const std::uint32_t header[HEADER_WORDS], model_t &mode
   return ERROR_OK;
 }
 
-// Where the rows of each layer and each matrix's columns are. Sizes are checked before anything is added to them, so
-// no sum wraps. A few cycles per layer: not pipelined.
+// Where the rows of each layer and each matrix's columns are. Sizes are checked before anything is added to
+// them, so no sum wraps. A few cycles per layer: not pipelined.
 std::uint8_t lay_out(const std::uint32_t header[HEADER_WORDS], model_t &model, sizes_t &sizes) {
   std::uint32_t taken[2] = {0, 0};  // accumulators of the banks of even and odd layers
   std::uint32_t positions = 0;

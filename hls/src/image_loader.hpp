@@ -1,8 +1,8 @@
-// Loads a model image: reads the header, checks it against this build and against itself, works out where everything
-// of each layer lives, and fills the engines' memories (docs/formats.md, section 4).
+// Loads a model image: reads the header, checks it against this build and against itself, works out where
+// everything of each layer lives, and fills the engines' memories (docs/formats.md, section 4).
 //
-// Nothing outside the first `image bytes` of the image is ever read: every section's end is checked here, every
-// column's end by the column fetcher.
+// Nothing outside the first `image bytes` of the image is ever read: every section's end is checked here,
+// every column's end by the column fetcher.
 #pragma once
 
 #include "beats.hpp"

@@ -1,9 +1,9 @@
 // Types and sizes that the units of the kernel share (the counterpart of hls/rtl/kernel_types_pkg.sv).
 //
-// Number types are ap_int in synthesis. Compiled natively they are the smallest C++ integer that holds as many
-// bits, which is what makes the native kernel fast; every quantity's range is bounded in docs/formats.md, so
-// nothing relies on the wrap of an odd width. A native test build with EGRET_EXACT_TYPES takes the ap_int types
-// too, and must give the same bits.
+// Number types are ap_int in synthesis. Compiled natively they are the smallest C++ integer that holds as
+// many bits, which is what makes the native kernel fast; every quantity's range is bounded in
+// docs/formats.md, so nothing relies on the wrap of an odd width. A native test build with EGRET_EXACT_TYPES
+// takes the ap_int types too, and must give the same bits.
 #pragma once
 
 #include <cstdint>
@@ -52,8 +52,8 @@ static_assert(LANES * ENTRY_BITS <= BEAT_BITS, "LANES entries must fit in a beat
 static_assert(MAX_BURST_BEATS * BUS_BYTES <= 4096, "a burst must fit in 4 KB");
 
 // Layers alternate between two accumulator banks and the decoder has a third, so that one can be swept while
-// another is added to. They are of one size, so that one dataflow region serves every pair of them. A row number
-// is cut to the bank's address bits, so that no image can point outside.
+// another is added to. They are of one size, so that one dataflow region serves every pair of them. A row
+// number is cut to the bank's address bits, so that no image can point outside.
 constexpr unsigned BANK_BITS = ceil_log2(ACCUMULATOR_DEPTH > LOGIT_DEPTH ? ACCUMULATOR_DEPTH : LOGIT_DEPTH);
 constexpr unsigned BANK_DEPTH = 1u << BANK_BITS;
 
@@ -81,7 +81,8 @@ typedef int_bits<GATE_OUTPUT_FRACTION_BITS + 1> candidate_t;  // g
 typedef int_bits<STATE_BITS> state_t;                         // c, threshold
 typedef int_bits<LOGIT_BITS> logit_t;
 
-// Entries of the gate tables. Natively thousands of ap_int constants would all have to be constructed at the start.
+// Entries of the gate tables. Natively thousands of ap_int constants would all have to be constructed at the
+// start.
 #ifdef __SYNTHESIS__
 typedef gate_t gate_entry_t;
 typedef candidate_t candidate_entry_t;

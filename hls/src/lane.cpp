@@ -2,12 +2,21 @@
 
 namespace egret {
 
-// A sum takes some cycles from its read to its write. Until it is written, the entries behind it that go to the same
-// row must get it from registers: the last FORWARDED_SUMS sums are kept there. A read then needs from memory only
-// what was written FORWARDED_SUMS + 1 iterations ago or earlier, which is what the DEPENDENCE pragma below states.
+// A sum takes some cycles from its read to its write. Until it is written, the entries behind it that go to
+// the same row must get it from registers: the last FORWARDED_SUMS sums are kept there. A read then needs
+// from memory only what was written FORWARDED_SUMS + 1 iterations ago or earlier, which is what the
+// DEPENDENCE pragma below states.
 constexpr unsigned FORWARDED_SUMS = 3;
 constexpr unsigned DEPENDENCE_DISTANCE = 4;
 static_assert(DEPENDENCE_DISTANCE == FORWARDED_SUMS + 1, "the dependence pragma must state this distance");
+
+// Natively a sum is in memory at once and forwarding would only cost time, unless a test build lets it arrive
+// late.
+#if defined(__SYNTHESIS__) || defined(EGRET_DELAYED_WRITES)
+constexpr bool SUMS_ARRIVE_LATE = true;
+#else
+constexpr bool SUMS_ARRIVE_LATE = false;
+#endif
 
 namespace {
 
@@ -49,18 +58,20 @@ accumulator_t add(accumulator_t sum, product_t product) {
 #if defined(__SYNTHESIS__) || defined(EGRET_EXACT_TYPES)
   return sum + product;
 #else
-  // An image whose rows are too large for the accumulator (the packer makes none) must not be undefined behaviour.
+  // An image whose rows are too large for the accumulator (the packer makes none) must not be undefined
+  // behaviour.
   return static_cast<accumulator_t>(static_cast<std::uint32_t>(sum) + static_cast<std::uint32_t>(product));
 #endif
 }
 
 }  // namespace
 
-// II = 1, all lanes at once. Recurrences of a lane: its row (a 16-bit addition), and its sum if the entry before
-// went to the same row (a choice among FORWARDED_SUMS registers and memory, and an ACCUMULATOR_BITS addition; rows
-// are compared and weights multiplied in earlier stages, since neither depends on a sum). Memory: a lane has a
-// bank row of its own, one read and one write an iteration, which is what the two ports of its block RAM give. A
-// read and a write of one address are never closer than the pragma's distance (see FORWARDED_SUMS).
+// II = 1, all lanes at once. Recurrences of a lane: its row (a 16-bit addition), and its sum if the entry
+// before went to the same row (a choice among FORWARDED_SUMS registers and memory, and an ACCUMULATOR_BITS
+// addition; rows are compared and weights multiplied in earlier stages, since neither depends on a sum).
+// Memory: a lane has a bank row of its own, one read and one write an iteration, which is what the two ports
+// of its block RAM give. A read and a write of one address are never closer than the pragma's distance (see
+// FORWARDED_SUMS).
 void lanes(hls::stream<descriptor_t> &descriptors, hls::stream<word_t> &beats,
            accumulator_t bank[LANES][BANK_DEPTH], work_t &work) {
   row_t row[LANES];  // of each lane's last entry
@@ -125,7 +136,7 @@ accumulate:
       forward:
         for (unsigned k = FORWARDED_SUMS; k > 0; --k) {  // the newest last, so that it wins
 #pragma HLS UNROLL
-          if (valid[p][k - 1] && rows[p][k - 1] == target) sum = sums[p][k - 1];
+          if (SUMS_ARRIVE_LATE && valid[p][k - 1] && rows[p][k - 1] == target) sum = sums[p][k - 1];
         }
         sum = add(sum, static_cast<product_t>(weight * column.value));
         // A weight of zero changes nothing, wherever its row lies.
@@ -137,16 +148,18 @@ accumulate:
           bank[p][target] = sum;
 #endif
         }
-      keep:
-        for (unsigned k = FORWARDED_SUMS - 1; k > 0; --k) {
+        if (SUMS_ARRIVE_LATE) {
+        keep:
+          for (unsigned k = FORWARDED_SUMS - 1; k > 0; --k) {
 #pragma HLS UNROLL
-          valid[p][k] = valid[p][k - 1];
-          rows[p][k] = rows[p][k - 1];
-          sums[p][k] = sums[p][k - 1];
+            valid[p][k] = valid[p][k - 1];
+            rows[p][k] = rows[p][k - 1];
+            sums[p][k] = sums[p][k - 1];
+          }
+          valid[p][0] = counts;
+          rows[p][0] = target;
+          sums[p][0] = sum;
         }
-        valid[p][0] = counts;
-        rows[p][0] = target;
-        sums[p][0] = sum;
         beat_macs += counts;
       }
       macs += beat_macs;

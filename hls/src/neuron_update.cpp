@@ -5,9 +5,9 @@
 
 namespace egret {
 
-// A group is LANES neurons (one per lane) at one address, and a neuron has SECTIONS sums, one after the other in its
-// lane's memory. So a group is read in SECTIONS cycles, all lanes at once, while the group before goes through
-// the arithmetic, a neuron per cycle.
+// A group is LANES neurons (one per lane) at one address, and a neuron has SECTIONS sums, one after the other
+// in its lane's memory. So a group is read in SECTIONS cycles, all lanes at once, while the group before goes
+// through the arithmetic, a neuron per cycle.
 constexpr unsigned STEPS = LANES > SECTIONS ? LANES : SECTIONS;
 
 namespace {
@@ -62,12 +62,12 @@ updated_t update_neuron(const accumulator_t sums[SECTIONS], const bias_t biases[
 
 }  // namespace
 
-// II = 1: per iteration each lane's memory is read once and the word just read written to zero (its two ports; the
-// iterations visit every address once, so no iteration needs what another writes); record, state and the three
-// table planes are read once and the state written once. Nothing but counters and the gathered sums is carried over:
-// a neuron's state depends on its own old state alone, which only this call's one iteration for it touches. That
-// is what makes the two dependences false.
-void neuron_update(unsigned engine, bool first_layer, const layer_t &layer, accumulator_t bank[LANES][BANK_DEPTH],
+// II = 1: per iteration each lane's memory is read once and the word just read written to zero (its two
+// ports; the iterations visit every address once, so no iteration needs what another writes); record, state
+// and the three table planes are read once and the state written once. Nothing but counters and the gathered
+// sums is carried over: a neuron's state depends on its own old state alone, which only this call's one
+// iteration for it touches. That is what makes the two dependences false.
+void neuron_update(unsigned engine, bool first_layer, layer_t layer, accumulator_t bank[LANES][BANK_DEPTH],
                    const neuron_record_t records[NEURON_DEPTH], state_t states[NEURON_DEPTH],
                    const word_t table_row[TABLE_PLANES][TABLE_DEPTH], hls::stream<event_t> &events) {
   accumulator_t gathered[SECTIONS][LANES];  // of the group being read

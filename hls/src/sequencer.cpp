@@ -207,6 +207,7 @@ std::uint32_t sequencer(EGRET_READ_PORTS, EGRET_WRITE_PORTS, const arguments_t &
   if (misaligned(arguments)) {
     outcome.error = ERROR_BAD_ADDRESS;
   } else if (arguments.command == COMMAND_LOAD) {
+    loaded = false;  // a reset in the middle must not leave half a model
     outcome.error = image_loader(EGRET_READ_ARGUMENTS, arguments.image, model, pointers, neurons, words);
     loaded = outcome.error == ERROR_OK;
     if (loaded) clear_state(event_counts, even_bank, odd_bank, decoder_bank, states);
@@ -215,6 +216,7 @@ std::uint32_t sequencer(EGRET_READ_PORTS, EGRET_WRITE_PORTS, const arguments_t &
     else outcome.error = ERROR_NOT_LOADED;
   } else if (arguments.command == COMMAND_RUN || arguments.command == COMMAND_GENERATE) {
     if (loaded) {
+      loaded = false;
       outcome = run(EGRET_READ_ARGUMENTS, EGRET_WRITE_ARGUMENTS, arguments, counts, EGRET_MEMORY_ARGUMENTS);
       loaded = outcome.error == ERROR_OK;
     } else {

@@ -1,9 +1,9 @@
 // Walks the phases of each command (hls/kernel.json, "commands").
 //
-// Per token: a layer step for each layer, then the decoder's step (see steps.hpp). Before the first token, the decoder's
-// step runs without a sweep, for what it fetches. Accumulator banks are never both swept and added to: layer l's step
-// sweeps bank l mod 2 and fills the other, or the decoder's above the last layer; the decoder's step sweeps the
-// decoder's bank and fills that of layer 0.
+// Per token: a layer step for each layer, then the decoder's step (see steps.hpp). Before the first token,
+// the decoder's step runs without a sweep, for what it fetches. Accumulator banks are never both swept and
+// added to: layer l's step sweeps bank l mod 2 and fills the other, or the decoder's above the last layer;
+// the decoder's step sweeps the decoder's bank and fills that of layer 0.
 #pragma once
 
 #include "beats.hpp"
@@ -22,8 +22,8 @@ struct arguments_t {
   std::uint64_t counters;
 };
 
-// The kernel's memories, in the order in which every function here takes them. They keep their contents from command
-// to command.
+// The kernel's memories, in the order in which every function here takes them. They keep their contents from
+// command to command.
 #define EGRET_MEMORIES                                                                                      \
   model_t &model, std::uint32_t event_counts[IMAGE_MAX_LAYERS],                               \
       accumulator_t even_bank[ENGINES][LANES][BANK_DEPTH], accumulator_t odd_bank[ENGINES][LANES][BANK_DEPTH], \

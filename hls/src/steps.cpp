@@ -9,11 +9,11 @@
 
 namespace egret {
 
-// Streams: `requests` hold what one engine's stall may keep from the others; `jobs` and `descriptors` go by columns,
-// `beats` by beats, and what the fetcher has asked for waits in the m_axi adapter. `events` are deep enough for a busy
-// layer's events to wait until the recurrent columns have been played.
+// Streams: `requests` hold what one engine's stall may keep from the others; `jobs` and `descriptors` go by
+// columns, `beats` by beats, and what the fetcher has asked for waits in the m_axi adapter. `events` are deep
+// enough for a busy layer's events to wait until the recurrent columns have been played.
 
-void layer_step(EGRET_READ_PORTS, bool first_layer, const layer_t &layer, const layer_t &above, unsigned list,
+void layer_step(EGRET_READ_PORTS, bool first_layer, layer_t layer, layer_t above, unsigned list,
                 unsigned recurrent_list, unsigned recurrent_count, const address_t columns_address[ENGINES],
                 const beat_count_t columns_beats[ENGINES], accumulator_t swept[ENGINES][LANES][BANK_DEPTH],
                 accumulator_t filled[ENGINES][LANES][BANK_DEPTH], const neuron_record_t neurons[ENGINES][NEURON_DEPTH],
@@ -21,6 +21,11 @@ void layer_step(EGRET_READ_PORTS, bool first_layer, const layer_t &layer, const 
                 const std::uint32_t pointers[ENGINES][POINTER_DEPTH], list_entry_t entries[EVENT_DEPTH],
                 std::uint32_t &event_count, work_t work[ENGINES], bool bad_column[ENGINES]) {
 #pragma HLS DATAFLOW
+// Scalars, each for one engine's process.
+#pragma HLS ARRAY_PARTITION variable=columns_address complete
+#pragma HLS ARRAY_PARTITION variable=columns_beats complete
+#pragma HLS ARRAY_PARTITION variable=work complete
+#pragma HLS ARRAY_PARTITION variable=bad_column complete
   hls::stream<event_t> events[ENGINES];
   hls::stream<request_t> requests[ENGINES];
   hls::stream<job_t> jobs[ENGINES];
@@ -50,7 +55,7 @@ void layer_step(EGRET_READ_PORTS, bool first_layer, const layer_t &layer, const 
 
 void decoder_step(EGRET_READ_PORTS, EGRET_WRITE_PORTS, bool sweep, bool write_logits, bool has_next, bool generating,
                   std::uint32_t forced, std::uint32_t vocabulary, std::uint32_t decoder_groups,
-                  const address_t logits_address[ENGINES], const layer_t &first_layer, unsigned recurrent_count,
+                  const address_t logits_address[ENGINES], layer_t first_layer, unsigned recurrent_count,
                   const address_t columns_address[ENGINES], const beat_count_t columns_beats[ENGINES],
                   const address_t table_address[ENGINES], beat_count_t table_row_beats, beat_count_t table_plane_beats,
                   accumulator_t swept[ENGINES][LANES][BANK_DEPTH], accumulator_t filled[ENGINES][LANES][BANK_DEPTH],
@@ -59,6 +64,12 @@ void decoder_step(EGRET_READ_PORTS, EGRET_WRITE_PORTS, bool sweep, bool write_lo
                   const std::uint32_t pointers[ENGINES][POINTER_DEPTH], const list_entry_t entries[EVENT_DEPTH],
                   next_token_t &next, best_t &argmax, work_t work[ENGINES], bool bad_column[ENGINES]) {
 #pragma HLS DATAFLOW
+// Scalars, each for one engine's process.
+#pragma HLS ARRAY_PARTITION variable=logits_address complete
+#pragma HLS ARRAY_PARTITION variable=columns_address complete
+#pragma HLS ARRAY_PARTITION variable=columns_beats complete
+#pragma HLS ARRAY_PARTITION variable=work complete
+#pragma HLS ARRAY_PARTITION variable=bad_column complete
   hls::stream<best_t> best[ENGINES];
   hls::stream<logit_group_t> logits[ENGINES];
   hls::stream<next_token_t> tokens("tokens");

@@ -1,5 +1,5 @@
-// Reads the input tokens, 64 bytes at a time, picks each step's next token, and writes a 32-byte result record per
-// token.
+// Reads the input tokens, 64 bytes at a time, picks each step's next token, and writes a 32-byte result
+// record per token.
 #pragma once
 
 #include "beats.hpp"

@@ -13,11 +13,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from vectors import VectorMaker, make_vectors
 
 from egret import kernel
+from egret.virtual_board import csim_build
 from egret.virtual_board.csim_build import CHECKED, EXACT, csim_bench_path
 from kernel_cases import CASES, Case
+from vectors import VectorMaker, make_vectors
 
 SEED = int(os.environ.get("EGRET_SEED", random.SystemRandom().randrange(1 << 31)))
 
@@ -45,6 +46,24 @@ def test_synthesised_types_give_the_same_bits(name: str, tmp_path: Path) -> None
     vectors.write_bytes(make_vectors(case, SEED))
     result = play(csim_bench_path(case.build, EXACT), vectors)
     assert result.returncode == 0, f"seed {SEED}: {result.stdout}{result.stderr[-2000:]}"
+
+
+def test_forwarding_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one forwarded sum too few, the test build gives other bits: it would find a wrong dependence."""
+    for folder in ("src", "csim"):
+        shutil.copytree(csim_build.HLS / folder, tmp_path / "hls" / folder)
+    lane = tmp_path / "hls" / "src" / "lane.cpp"
+    text = lane.read_text(encoding="utf-8")
+    loop = "for (unsigned k = FORWARDED_SUMS; k > 0; --k)"
+    assert loop in text
+    lane.write_text(text.replace(loop, loop.replace("SUMS;", "SUMS - 1;")), encoding="utf-8")
+    monkeypatch.setattr(csim_build, "HLS", tmp_path / "hls")
+    monkeypatch.setattr(csim_build, "cache_folder", lambda: tmp_path)
+    case = next(case for case in CASES if case.name == "dense_all_fire")
+    vectors = tmp_path / "vectors.bin"
+    vectors.write_bytes(make_vectors(case, SEED))
+    result = play(csim_bench_path(case.build), vectors)
+    assert result.returncode == 1 and "FAILED: after command" in result.stdout, f"seed {SEED}"
 
 
 @pytest.mark.skipif(shutil.which("clang++") is None, reason="clang++ is not installed")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from egret.boards import board_profile
+from egret.boards import board_names, board_profile
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError, RunError
 from egret.image import ModelImage
@@ -161,9 +161,8 @@ def _boards(arguments: argparse.Namespace) -> int:
             f"{8 * build.bus_bytes}-bit ports, {board.clock_mhz} MHz, "
             f"{board.memory.bytes >> 20} MB for buffers"
         )
-    print(
-        "'virtual:' before a name is that board's kernel and memory simulated cycle by cycle on this machine."
-    )
+    print(f"--board takes: {', '.join(board_names())}")
+    print("'virtual:' stands before what is simulated on this machine.")
     return 0
 
 

@@ -57,6 +57,19 @@ def test_theory_is_the_product_rule() -> None:
     assert figures.saved_by_done == 4000 / 40
 
 
+def test_kernel_without_a_clock() -> None:
+    """Where no cycles were counted, nothing that needs them is said."""
+    figures = example(cycles=0, update_cycles=0, wait_cycles=(0, 0))
+    assert not figures.timed and example().timed
+    untimed = figures.as_dict()
+    for name in ("macs_per_cycle", "utilisation", "saved_in_cycles", "tokens_per_second"):
+        assert untimed[name] is None, name
+    assert untimed["roofline_cycles"] == example().as_dict()["roofline_cycles"]
+    table = figures.table()
+    assert "cycles were not counted" in table and "inf" not in table
+    assert "utilisation" not in table and "utilisation" in example().table()
+
+
 def test_ratios() -> None:
     figures = example()
     assert figures.macs_per_cycle == 0.4

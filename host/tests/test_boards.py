@@ -12,9 +12,12 @@ from egret.kernel import BOARDS, Build
 
 
 def test_every_board_can_be_virtual_too() -> None:
-    assert set(board_names()) == {*BOARDS, *(f"virtual:{name}" for name in BOARDS)}
+    csim = {"virtual:csim": "pynq-z2", "virtual:csim-ultra96-v2": "ultra96-v2"}
+    assert set(board_names()) == {*BOARDS, *(f"virtual:{name}" for name in BOARDS), *csim}
     for name in BOARDS:
         assert board_profile(name) == board_profile(f"virtual:{name}") == BOARDS[name]
+    for name, board in csim.items():
+        assert board_profile(name) == BOARDS[board]
 
 
 @pytest.mark.parametrize("name", ["pynq-z3", "virtual:", "virtual:virtual:pynq-z2", ""])

@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     export.add_argument("saved", type=Path, help="a file of a run, as runs/ptb-small/quantized.pt")
     export.add_argument("checkpoint", type=Path, help="the .npz to write")
+    export.add_argument("--note", default="", help="a sentence for the checkpoint's metadata")
 
     evaluate = command(
         "evaluate",
@@ -123,7 +124,7 @@ def _train(arguments: argparse.Namespace) -> None:
     run = arguments.run or Path("runs") / recipe.name
     Trainer(recipe, _corpus(arguments.data), run).run(arguments.until)
     if arguments.model is not None:
-        arguments.saved, arguments.checkpoint = run / "state.pt", arguments.model
+        arguments.saved, arguments.checkpoint, arguments.note = run / "state.pt", arguments.model, ""
         _export(arguments)
 
 
@@ -143,6 +144,8 @@ def _export(arguments: argparse.Namespace) -> None:
     checkpoint = to_checkpoint(
         QuantizedEgruLanguageModel.of(model), saved["vocabulary"], saved["recipe"]["name"], metadata
     )
+    if arguments.note:
+        checkpoint.metadata["note"] = arguments.note
     checkpoint.metadata["figures"] = {"weights": weight_figures(checkpoint)}
     checkpoint.save(arguments.checkpoint)
     print(
@@ -169,7 +172,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         figures[split] = integer_figures(checkpoint, corpus, split, not arguments.no_brevitas)
     print(json.dumps(figures, indent=2))
     if arguments.record:
-        checkpoint.metadata["figures"] = figures
+        # Splits may be measured one by one: what was recorded of others stays.
+        recorded = checkpoint.metadata.setdefault("figures", {})
+        for phase, perplexities in figures.pop("perplexity_float", {}).items():
+            recorded.setdefault("perplexity_float", {}).setdefault(phase, {}).update(perplexities)
+        recorded.update(figures)
         checkpoint.save(arguments.checkpoint)
         beside = arguments.checkpoint.with_suffix(".json")
         beside.write_text(json.dumps(checkpoint.metadata, indent=2) + "\n", encoding="utf-8")
@@ -195,6 +202,6 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 1
     except KeyboardInterrupt:
-        print("egret_training: stopped; the same command takes the run up again.", file=sys.stderr)
+        print("egret_training: stopped; `train` takes its run up again.", file=sys.stderr)
         return 130
     return 0

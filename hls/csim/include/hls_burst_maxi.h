@@ -1,10 +1,11 @@
-// Native stand-in for Vitis HLS's header of this name: hls::burst_maxi over a block of memory, with the manual burst
-// protocol checked.
+// Native stand-in for Vitis HLS's header of this name: hls::burst_maxi over a block of memory, with the
+// manual burst protocol checked.
 //
-// Data may be read only after it was requested, and written only as many beats as were requested, all of them before the
-// response is asked for; a port must be left with nothing outstanding. Breaking a rule throws. An access outside the
-// memory, or to addresses that a test made faulty, sets a flag that the kernel may look at (hardware made by Vitis HLS
-// cannot: its adapter drops AXI responses); what is read there is zero, what is written there is lost.
+// Data may be read only after it was requested, and written only as many beats as were requested, all of them
+// before the response is asked for; a port must be left with nothing outstanding. Breaking a rule throws. An
+// access outside the memory, or to addresses that a test made faulty, sets a flag that the kernel may look at
+// (hardware made by Vitis HLS cannot: its adapter drops AXI responses); what is read there is zero, what is
+// written there is lost.
 #pragma once
 
 #include <cstddef>

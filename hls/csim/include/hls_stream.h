@@ -1,7 +1,8 @@
 // Native stand-in for Vitis HLS's header of this name: hls::stream as an unbounded queue.
 //
-// Dataflow processes run one after the other here, so a stream must hold all that its producer writes. A blocking read of
-// an empty stream, which would never end in hardware, throws; so does destroying one with something left in it.
+// Dataflow processes run one after the other here, so a stream must hold all that its producer writes. A
+// blocking read of an empty stream, which would never end in hardware, throws; so does destroying one with
+// something left in it.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// What the native stand-ins for Vitis HLS headers do when the kernel breaks a rule that hardware would answer with a hang
-// or with wrong data.
+// What the native stand-ins for Vitis HLS headers do when the kernel breaks a rule that hardware would answer
+// with a hang or with wrong data.
 #pragma once
 
 #include <stdexcept>

@@ -135,9 +135,7 @@ def _find_compiler(compiler: str) -> tuple[str, str]:
 
 def _compile(command: Sequence[str], sources: Sequence[Path], result: Path) -> None:
     started = time.monotonic()
-    print(
-        "Compiling the kernel's C++ (once for each change of it) ... ", end="", file=sys.stderr, flush=True
-    )
+    print("Compiling the kernel's C++ (once for each change of it) ... ", end="", file=sys.stderr, flush=True)
     folder = result.parent
     with tempfile.TemporaryDirectory(prefix="compiling-", dir=folder.parent) as name:
         # All in one translation unit: most of the time goes into the ap_int headers.

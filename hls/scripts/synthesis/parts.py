@@ -1,8 +1,8 @@
 """What a part offers, and about how fast it is.
 
-The delays are rounded data-sheet figures of the slowest speed grade (DS187 and DS925 of AMD) plus an
-average net delay. They rank paths and tell a design that can run at its clock from one that cannot;
-placing and routing decide.
+The delays are round figures of the size that the families' slowest speed grades have, with an average net
+delay; they were not read from a data sheet. They rank paths. Whether a design runs at its clock, placing and
+routing decide.
 """
 
 from __future__ import annotations

@@ -18,8 +18,8 @@ RTL := $(wildcard hls/rtl/*.vlt hls/rtl/*_pkg.sv) $(filter-out %_pkg.sv,$(wildca
 
 BOARD ?= virtual:pynq-z2
 MODEL ?= models/ptb-egru-small.npz
-PROMPT ?= the company said it expects
-WORDS ?= 20
+PROMPT ?= in new york stock exchange composite trading
+WORDS ?= 24
 KERNEL ?= rtl
 RECIPE ?= training/recipes/ptb-small.toml
 TEST_PROCESSES ?= 2

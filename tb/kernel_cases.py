@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from egret.checkpoint import Checkpoint
 from egret.kernel import Build
 from egret.synthetic import extreme_checkpoint, random_checkpoint
@@ -23,6 +25,8 @@ class Case:
     balanced: bool = False
     extreme: bool = False
     """Sums and biases that saturate wherever something can."""
+    tied: bool = False
+    """Every word has the logit of several others, so that the smallest must win among equals."""
 
 
 def small_build(**parameters: int) -> Build:
@@ -57,6 +61,7 @@ CASES = (
     ),
     Case("narrow_gaps", small_build(gap_bits=2, lanes=6), (61, 34), 40, 0.95, 0.2),
     Case("saturating", small_build(), (21, 34), 45, 0.2, 0.5, extreme=True),
+    Case("tied_logits", small_build(), (24, 20), 90, 0.6, 0.3, tied=True),
     Case("four_bit_weights", small_build(weight_bits=4, lanes=8), (45, 18), 33, 0.8, 0.2),
     Case("eight_layers", small_build(), (10, 9, 8, 7, 6, 5, 4, 3), 20, 0.3, 0.4),
 )
@@ -68,7 +73,7 @@ def make_checkpoint(case: Case, seed: int) -> Checkpoint:
         return extreme_checkpoint(
             case.layers, case.embedding, case.vocabulary, case.weight_sparsity, case.build.weight_bits, seed
         )
-    return random_checkpoint(
+    checkpoint = random_checkpoint(
         case.layers,
         case.embedding,
         case.vocabulary,
@@ -78,3 +83,10 @@ def make_checkpoint(case: Case, seed: int) -> Checkpoint:
         case.build.weight_bits,
         seed,
     )
+    if case.tied:
+        # a period that is no divisor of the slots: equal words lie in different engines and lanes
+        twin = np.arange(case.vocabulary) % 7
+        checkpoint.decoder_weights = checkpoint.decoder_weights[twin]
+        checkpoint.decoder_fraction_bits = checkpoint.decoder_fraction_bits[twin]
+        checkpoint.decoder_bias = checkpoint.decoder_bias[twin]
+    return checkpoint

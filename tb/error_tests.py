@@ -9,10 +9,7 @@ import numpy.typing as npt
 from egret import kernel
 from kernel_bench import MEMORY_BASE
 from scene import CASE, Scene
-
-HEADER_WORDS_PER_ENGINE = 8
-ENGINE_WORDS = 32  # first header word of engine 0
-FIRST_LAYER_WORD = 8
+from wrong_headers import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE, wrong_words
 
 
 def code(status: int) -> str:
@@ -123,45 +120,14 @@ async def bad_images(dut) -> None:  # type: ignore[no-untyped-def]
     bench, image = scene.bench, scene.image
     words = image.data[: kernel.HEADER_BYTES].view(np.uint32)
     size = image.data.size
-    last_engine = ENGINE_WORDS + HEADER_WORDS_PER_ENGINE * (CASE.build.engines - 1)
-    wrong = {
-        "BAD_IMAGE": [
-            (0, 0),
-            (1, 2),
-            (2, 64),
-            (6, 0),
-            (6, 9),
-            (7, 0),
-            (FIRST_LAYER_WORD, 0),
-            (ENGINE_WORDS + 0, size),
-            (ENGINE_WORDS + 1, int(words[ENGINE_WORDS + 1]) - 1),
-            (ENGINE_WORDS + 2, 0xFFFF_FFC0),
-            (ENGINE_WORDS + 3, size - 64),
-            (ENGINE_WORDS + 4, size - 64),
-            (last_engine + 4, int(words[last_engine + 4]) + 8),
-            (last_engine + 5, size + 64),
-            (last_engine + 6, 0xFFFF_FFFF),
-            (last_engine + 6, size // CASE.build.bus_bytes),
-        ],
-        "WRONG_BUILD": [(4, int(words[4]) ^ flip) for flip in (1, 1 << 8, 1 << 16, 1 << 24)]
-        + [(5, int(words[5]) ^ flip) for flip in (8, 1 << 8)],
-        "LIMIT": [
-            (FIRST_LAYER_WORD, 65535),
-            (FIRST_LAYER_WORD, 70000),
-            (FIRST_LAYER_WORD + 1, 5000),
-            (7, 1 << 20),
-            (7, 0xFFFF_FFFF),
-        ],
-    }
-    for name, changes in wrong.items():
-        for word, value in changes:
-            address = bench.place(changed(scene, word, value))
-            bench.memory.read_lines.clear()
-            status, counters = await bench.execute(kernel.COMMAND_LOAD, image=address)
-            assert code(status) == name, f"header word {word} = {value:#x}: {code(status)}, not {name}"
-            assert counters.status == status
-            assert min(bench.memory.read_lines) >= address and max(bench.memory.read_lines) < address + size
-            bench.next_free = address  # the next one may take its place
+    for name, word, value in wrong_words(words, size, CASE.build, len(CASE.layers)):
+        address = bench.place(changed(scene, word, value))
+        bench.memory.read_lines.clear()
+        status, counters = await bench.execute(kernel.COMMAND_LOAD, image=address)
+        assert code(status) == name, f"header word {word} = {value:#x}: {code(status)}, not {name}"
+        assert counters.status == status
+        assert min(bench.memory.read_lines) >= address and max(bench.memory.read_lines) < address + size
+        bench.next_free = address  # the next one may take its place
     status, _ = await bench.execute(
         kernel.COMMAND_RUN, token_count=1, tokens=MEMORY_BASE, results=MEMORY_BASE
     )

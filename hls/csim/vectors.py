@@ -25,6 +25,7 @@ from egret import kernel  # noqa: E402
 from egret.packer import column_beats, pack  # noqa: E402
 from egret.reference import ReferenceModel, Trace  # noqa: E402
 from kernel_cases import CASES, Case, make_checkpoint  # noqa: E402
+from wrong_headers import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE, wrong_words  # noqa: E402
 
 MAGIC = 0x3130434556474745
 STEP_END, STEP_PLACE, STEP_EXPECT, STEP_COMMAND = range(4)
@@ -33,10 +34,6 @@ ERROR_CODES = {name: code for code, (name, _) in kernel.ERRORS.items()}
 IMAGE_ADDRESS = 0x1000
 MEMORY_BEATS = 131072
 """As in bench.cpp."""
-
-HEADER_WORDS_PER_ENGINE = 8
-ENGINE_WORDS = 32
-FIRST_LAYER_WORD = 8
 
 
 class VectorFile:
@@ -249,44 +246,15 @@ class VectorMaker:
     def refuse_images(self) -> None:
         """BAD_IMAGE, WRONG_BUILD and LIMIT, one header word wrong at a time."""
         header = self.image.data[: kernel.HEADER_BYTES].view(np.uint32)
-        for error, word, value in self.wrong_words(header, int(self.image.data.size)):
+        for error, word, value in wrong_words(
+            header, int(self.image.data.size), self.build, len(self.case.layers)
+        ):
             changed = header.copy()
             changed[word] = value
             self.file.place(IMAGE_ADDRESS, changed.tobytes())
             self.simple(kernel.COMMAND_LOAD, error, image=IMAGE_ADDRESS)
         self.simple(kernel.COMMAND_RUN, "NOT_LOADED", token_count=1)
         self.restore()
-
-    def wrong_words(self, header: npt.NDArray[np.uint32], size: int) -> list[tuple[str, int, int]]:
-        """Return (error, header word, value) of images that must not load."""
-        first = ENGINE_WORDS
-        last = ENGINE_WORDS + HEADER_WORDS_PER_ENGINE * (self.build.engines - 1)
-        bad = [
-            (0, 0),
-            (1, 2),
-            (2, 64),
-            (6, 0),
-            (6, 9),
-            (7, 0),
-            (FIRST_LAYER_WORD, 0),
-            (first + 0, size),
-            (first + 1, int(header[first + 1]) - 1),
-            (first + 2, 0xFFFF_FFC0),
-            (first + 3, size - 64),
-            (first + 4, size - 64),
-            (last + 4, int(header[last + 4]) + 8),
-            (last + 5, size + 64),
-            (last + 6, 0xFFFF_FFFF),
-            (last + 6, size // self.build.bus_bytes),
-        ]
-        built = [(4, int(header[4]) ^ flip) for flip in (1, 1 << 8, 1 << 16, 1 << 24)]
-        built += [(5, int(header[5]) ^ flip) for flip in (8, 1 << 8)]
-        large = [(FIRST_LAYER_WORD, 65535), (FIRST_LAYER_WORD, 70000), (7, 1 << 20), (7, 0xFFFF_FFFF)]
-        return [
-            (error, word, value)
-            for error, changes in (("BAD_IMAGE", bad), ("WRONG_BUILD", built), ("LIMIT", large))
-            for word, value in changes
-        ]
 
     def refuse_tokens(self) -> None:
         """BAD_TOKEN with its position; the records before it are there; then nothing is loaded."""

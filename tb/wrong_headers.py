@@ -1,0 +1,57 @@
+"""Image headers that no kernel may load: one word wrong at a time, with the error that must come back.
+
+The benches of the RTL and of the C++ kernel share them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from egret.kernel import Build
+
+FIRST_LAYER_WORD = 8
+ENGINE_WORDS = 32
+"""The first header word of engine 0."""
+HEADER_WORDS_PER_ENGINE = 8
+
+
+def wrong_words(
+    header: npt.NDArray[np.uint32], image_bytes: int, build: Build, layers: int
+) -> list[tuple[str, int, int]]:
+    """Return (error name, header word, wrong value) triples.
+
+    header: uint32 [128], of a good image of `image_bytes` bytes, `build` and `layers` layers.
+    """
+    first = ENGINE_WORDS
+    last = ENGINE_WORDS + HEADER_WORDS_PER_ENGINE * (build.engines - 1)
+    bad = [
+        (0, 0),  # magic
+        (1, 2),  # format version
+        (2, 64),  # bytes of the image: less than a header
+        (6, 0),  # layers
+        (6, 9),
+        (7, 0),  # vocabulary
+        (FIRST_LAYER_WORD, 0),
+        # an engine's pointers, their count, neurons, decoder, table, columns and their beats
+        (first + 0, image_bytes),
+        (first + 1, int(header[first + 1]) - 1),
+        (first + 2, 0xFFFF_FFC0),
+        (first + 3, image_bytes - 64),
+        (first + 4, image_bytes - 64),
+        (last + 4, int(header[last + 4]) + 8),
+        (last + 5, image_bytes + 64),
+        (last + 6, 0xFFFF_FFFF),
+        (last + 6, image_bytes // build.bus_bytes),
+    ]
+    # engines, lanes, weight bits, gap bits; bus bytes, accumulator bits
+    built = [(4, int(header[4]) ^ flip) for flip in (1, 1 << 8, 1 << 16, 1 << 24)]
+    built += [(5, int(header[5]) ^ flip) for flip in (8, 1 << 8)]
+    large = [(FIRST_LAYER_WORD, 65535), (FIRST_LAYER_WORD, 70000), (7, 1 << 20), (7, 0xFFFF_FFFF)]
+    if layers > 1:
+        large.append((FIRST_LAYER_WORD + 1, 5000))
+    return [
+        (error, word, value)
+        for error, changes in (("BAD_IMAGE", bad), ("WRONG_BUILD", built), ("LIMIT", large))
+        for word, value in changes
+    ]

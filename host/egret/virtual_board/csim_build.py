@@ -6,8 +6,6 @@ that goes into it.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import importlib.util
 import os
 import shutil
@@ -21,7 +19,7 @@ from pathlib import Path
 
 from egret.errors import EgretError
 from egret.kernel import Build
-from egret.virtual_board.build import cache_folder
+from egret.virtual_board.build import cache_folder, cache_key, locked
 
 HLS = Path(__file__).resolve().parents[3] / "hls"
 
@@ -76,21 +74,15 @@ def _compiled(build: Build, main: Path, target: str, options: Sequence[str], com
     folders = [f"-I{HLS / folder}" for folder in ("csim", "csim/include", "src")]
     command = [program, *FLAGS, *options, *defines, *folders, "-isystem", str(headers)]
 
-    digest = hashlib.sha256()
-    for text in (version, target, *FLAGS, *options, *defines):
-        digest.update(text.encode("utf-8") + b"\0")
     inputs = [*sources, *HLS.glob("src/*.hpp"), *HLS.glob("csim/*.hpp"), *HLS.glob("csim/include/*")]
-    for path in sorted([*inputs, *headers.rglob("*.h")]):
-        content = path.read_bytes()
-        digest.update(f"{path.name} {len(content)}\0".encode() + content)
-    key = "csim-" + digest.hexdigest()[:24]
+    texts = (version, target, *FLAGS, *options, *defines)
+    key = "csim-" + cache_key(texts, sorted([*inputs, *headers.rglob("*.h")]))
 
     result = cache_folder() / key / target
     if result.is_file():
         return result
     cache_folder().mkdir(parents=True, exist_ok=True)
-    with open(cache_folder() / f"{key}.lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(cache_folder() / f"{key}.lock"):
         if not result.is_file():
             _compile(command, sources, result)
     return result

@@ -290,13 +290,21 @@ module egret_core #(
   logic [63:0] record_job_address;
   logic [23:0] record_job_beats;
   logic [8*BUS_BYTES-1:0] record_data;
+  logic token_beat, tokens_clk;
+  assign token_beat = beat_valid[0] && beat_destination[0] == kernel_types_pkg::TO_TOKENS;
+  clock_gate tokens_gate (
+      .clk,
+      .run  (rst || token_clear || token_take || chunk_request || record_valid || token_interface_busy
+             || token_beat),
+      .gated(tokens_clk)
+  );
   token_interface #(
       .BUS_BYTES(BUS_BYTES)
   ) tokens (
-      .clk,
+      .clk          (tokens_clk),
       .rst,
       .token_clear,
-      .beat_valid   (beat_valid[0] && beat_destination[0] == kernel_types_pkg::TO_TOKENS),
+      .beat_valid   (token_beat),
       .beat_data    (beat_data[0]),
       .chunk_request,
       .chunk_room,

@@ -171,18 +171,71 @@ module engine #(
   assign counted_beat = beat_valid && (beat_destination == kernel_types_pkg::TO_LANES
                                        || beat_destination == kernel_types_pkg::TO_TABLE);
 
+  // -- lanes: those of the layers and those of the decoder, each with its own entries and accumulators
+  logic column_beat, decoder_beat;
+  assign column_beat  = beat_valid && beat_destination == kernel_types_pkg::TO_LANES;
+  assign decoder_beat = beat_bank[kernel_types_pkg::BANK_DECODER_BIT];
+
+  logic [kernel_types_pkg::LAYER_BANKS-1:0] sweep_enable, update_sweep_enable;
+  logic [15:0] update_sweep_address;
+  logic [LANES-1:0][ACCUMULATOR_BITS-1:0] layer_sum;
+  logic [7:0] layer_macs, decoder_macs;
+  assign sweep_enable = clear ? '1 : update_sweep_enable;
+  lane_group #(
+      .LANES(LANES),
+      .WEIGHT_BITS(WEIGHT_BITS),
+      .GAP_BITS(GAP_BITS),
+      .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
+      .BANKS(kernel_types_pkg::LAYER_BANKS),
+      .DEPTH(ACCUMULATOR_DEPTH)
+  ) layer_lanes (
+      .clk,
+      .rst,
+      .beat_valid   (column_beat && !decoder_beat),
+      .beat_first,
+      .entries      (beat_data[LANES*ENTRY_BITS-1:0]),
+      .value        (beat_value),
+      .bank         (beat_bank[1:0]),
+      .base         (beat_accumulator_base),
+      .macs         (layer_macs),
+      .sweep_enable,
+      .sweep_address(clear ? clear_address : update_sweep_address),
+      .sweep_sum    (layer_sum)
+  );
+
+  logic [kernel_types_pkg::LOGIT_BANKS-1:0] logit_enable, sweep_logit_bank;
+  logic sweep_logit_enable, swept_token;
+  logic [15:0] sweep_logit_address;
+  logic [DECODER_LANES-1:0][ACCUMULATOR_BITS-1:0] logit_sum;
+  always_ff @(posedge clk) if (sweep_start) swept_token <= sweep_token;
+  assign sweep_logit_bank = {swept_token, !swept_token};
+  assign logit_enable     = clear ? '1 : sweep_logit_enable ? sweep_logit_bank : '0;
+  lane_group #(
+      .LANES(DECODER_LANES),
+      .WEIGHT_BITS(DECODER_WEIGHT_BITS),
+      .GAP_BITS(DECODER_GAP_BITS),
+      .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
+      .BANKS(kernel_types_pkg::LOGIT_BANKS),
+      .DEPTH(LOGIT_DEPTH)
+  ) decoder_lanes (
+      .clk,
+      .rst,
+      .beat_valid   (column_beat && decoder_beat),
+      .beat_first,
+      .entries      (beat_data[DECODER_LANES*DECODER_ENTRY_BITS-1:0]),
+      .value        (beat_value),
+      .bank         (beat_bank[0]),
+      .base         (beat_accumulator_base),
+      .macs         (decoder_macs),
+      .sweep_enable (logit_enable),
+      .sweep_address(clear ? clear_address : sweep_logit_address),
+      .sweep_sum    (logit_sum)
+  );
+  assign macs = layer_macs + decoder_macs;  // a beat is for one of them only
+
   // -- clocks of the units that idle most of the time (in simulation, see clock_gate)
-  logic memory_beat;  // for one of the units' memories
-  logic update_clk, sweep_clk, lanes_clk, decoder_lanes_clk;
-  logic lanes_work, decoder_lanes_work;
-  logic [3:0] lanes_worked, decoder_lanes_worked;  // until a lane's pipeline is empty
-  assign memory_beat        = beat_valid && beat_destination != kernel_types_pkg::TO_LANES;
-  assign lanes_work         = (column_beat && !decoder_beat) || sweep_enable != '0;
-  assign decoder_lanes_work = (column_beat && decoder_beat) || logit_enable != '0;
-  always_ff @(posedge clk) begin
-    lanes_worked         <= {lanes_worked[2:0], lanes_work};
-    decoder_lanes_worked <= {decoder_lanes_worked[2:0], decoder_lanes_work};
-  end
+  logic memory_beat, update_clk, sweep_clk;
+  assign memory_beat = beat_valid && beat_destination != kernel_types_pkg::TO_LANES;
   clock_gate update_gate (
       .clk,
       .run  (rst || update_start || update_busy || clear || memory_beat),
@@ -193,89 +246,6 @@ module engine #(
       .run  (rst || sweep_start || sweep_busy || memory_beat),
       .gated(sweep_clk)
   );
-  clock_gate lanes_gate (
-      .clk,
-      .run  (rst || lanes_work || lanes_worked != '0),
-      .gated(lanes_clk)
-  );
-  clock_gate decoder_lanes_gate (
-      .clk,
-      .run  (rst || decoder_lanes_work || decoder_lanes_worked != '0),
-      .gated(decoder_lanes_clk)
-  );
-
-  // -- lanes: those of the layers and those of the decoder, each with its own entries and accumulators
-  logic column_beat, decoder_beat;
-  assign column_beat  = beat_valid && beat_destination == kernel_types_pkg::TO_LANES;
-  assign decoder_beat = beat_bank[kernel_types_pkg::BANK_DECODER_BIT];
-
-  logic [LANES-1:0] mac;
-  logic [kernel_types_pkg::LAYER_BANKS-1:0] sweep_enable, update_sweep_enable;
-  logic [15:0] sweep_address, update_sweep_address;
-  logic [LANES-1:0][ACCUMULATOR_BITS-1:0] layer_sum;
-  assign sweep_enable  = clear ? '1 : update_sweep_enable;
-  assign sweep_address = clear ? clear_address : update_sweep_address;
-
-  for (genvar l = 0; l < LANES; l++) begin : g_lane
-    lane #(
-        .WEIGHT_BITS(WEIGHT_BITS),
-        .GAP_BITS(GAP_BITS),
-        .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
-        .BANKS(kernel_types_pkg::LAYER_BANKS),
-        .DEPTH(ACCUMULATOR_DEPTH)
-    ) lane (
-        .clk        (lanes_clk),
-        .entry_valid(column_beat && !decoder_beat),
-        .entry_first(beat_first),
-        .entry      (beat_data[ENTRY_BITS*l+:ENTRY_BITS]),
-        .value      (beat_value),
-        .bank       (beat_bank[1:0]),
-        .base       (beat_accumulator_base),
-        .mac        (mac[l]),
-        .sweep_enable,
-        .sweep_address,
-        .sweep_sum  (layer_sum[l])
-    );
-  end
-
-  logic [DECODER_LANES-1:0] decoder_mac;
-  logic [kernel_types_pkg::LOGIT_BANKS-1:0] logit_enable, sweep_logit_bank;
-  logic sweep_logit_enable, swept_token;
-  logic [15:0] logit_address, sweep_logit_address;
-  logic [DECODER_LANES-1:0][ACCUMULATOR_BITS-1:0] logit_sum;
-  always_ff @(posedge clk) if (sweep_start) swept_token <= sweep_token;
-  assign sweep_logit_bank = {swept_token, !swept_token};
-  assign logit_enable     = clear ? '1 : sweep_logit_enable ? sweep_logit_bank : '0;
-  assign logit_address    = clear ? clear_address : sweep_logit_address;
-
-  for (genvar l = 0; l < DECODER_LANES; l++) begin : g_decoder_lane
-    lane #(
-        .WEIGHT_BITS(DECODER_WEIGHT_BITS),
-        .GAP_BITS(DECODER_GAP_BITS),
-        .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
-        .BANKS(kernel_types_pkg::LOGIT_BANKS),
-        .DEPTH(LOGIT_DEPTH)
-    ) lane (
-        .clk          (decoder_lanes_clk),
-        .entry_valid  (column_beat && decoder_beat),
-        .entry_first  (beat_first),
-        .entry        (beat_data[DECODER_ENTRY_BITS*l+:DECODER_ENTRY_BITS]),
-        .value        (beat_value),
-        .bank         (beat_bank[0]),
-        .base         (beat_accumulator_base),
-        .mac          (decoder_mac[l]),
-        .sweep_enable (logit_enable),
-        .sweep_address(logit_address),
-        .sweep_sum    (logit_sum[l])
-    );
-  end
-
-  // A beat is for one kind of lane only, so only one of the two counts is not zero.
-  always_comb begin
-    macs = '0;
-    for (int l = 0; l < LANES; l++) macs += 8'(mac[l]);
-    for (int l = 0; l < DECODER_LANES; l++) macs += 8'(decoder_mac[l]);
-  end
 
   // -- neuron records: 16 bytes, of which the last four are zero
   logic record_write;
@@ -390,11 +360,17 @@ module engine #(
     if (job_ready) writing_logits <= logits_job_valid;
   end
 
+  logic writer_clk;
+  clock_gate writer_gate (
+      .clk,
+      .run  (rst || logits_job_valid || extra_job_valid || write_busy || write_error),
+      .gated(writer_clk)
+  );
   axi_writer #(
       .BUS_BYTES(BUS_BYTES),
       .MAX_BURST_BEATS(MAX_BURST_BEATS)
   ) writer (
-      .clk,
+      .clk        (writer_clk),
       .rst,
       .job_valid  (logits_job_valid || extra_job_valid),
       .job_ready,

@@ -12,7 +12,8 @@
 // layers' lists for their recurrent columns: what a command leaves behind is events, not sums.
 //
 // Generating cannot overlap tokens, since each is the result of the one before: every token is a run of one
-// token, a *batch*, whose recurrent columns are fetched under the decoder sweep of the one before.
+// token, a *batch*, whose recurrent columns are fetched when the token before leaves the bus idle: under a long
+// decoder sweep, or, where there are few words, layer by layer while the layer above is being updated.
 //
 // Accumulator banks are never both swept and added to: a wave sweeps the banks of its own parity while the next
 // wave's fill, and of two layers of one parity, the slack lets only one be fetched for or swept.
@@ -137,7 +138,8 @@ module sequencer #(
     ISSUE_BATCH_MARK,
     ISSUE_WAVE,
     ISSUE_EVENTS,
-    ISSUE_EVENTS_MARK
+    ISSUE_EVENTS_MARK,
+    ISSUE_REPLAY_EARLY   // a generated token: the recurrent columns of the layer just played, for the next token
   } issue_e;
   issue_e issue;
 
@@ -178,6 +180,9 @@ module sequencer #(
   logic [2:0] issue_layer, issue_low, unused_issue_previous_high;
   logic issue_restart, issue_advance;
   logic [2:0] replay_layer;
+  logic replay_due;                         // at the beginning of the batch
+  logic short_sweep, replay_early;
+  issue_e after_replay;
   logic batch_begins;                       // the token being fetched is the first of a batch
   logic [31:0] issued_tokens, chunks_left;  // tokens whose table row is asked for; chunks still to ask for
   logic [63:0] chunk_address;               // of the next chunk
@@ -186,6 +191,11 @@ module sequencer #(
   logic [1:0] multiply_step;
   logic [31:0] tokens_under_way[16];        // whose record is not written; by number, modulo 16
   always_ff @(posedge clk) more_tokens <= issued_tokens != token_count;
+
+  // A sweep of this many words in an engine (and the argmax after it) is worth keeping all recurrent columns for.
+  localparam int unsigned SHORT_SWEEP_WORDS = 1024;
+  always_ff @(posedge clk) short_sweep <= decoder_positions < SHORT_SWEEP_WORDS;
+  assign replay_early = generating && short_sweep && more_tokens;
 
   // -- update walk: state
   logic unused_update_tokens_follow, unused_update_wave_ends, update_batch_ends;
@@ -363,6 +373,13 @@ module sequencer #(
   assign running   = state == RUN && !fault;
 
   // -- issue walk
+  issue_e after_mark;
+  always_comb begin
+    after_mark = ISSUE_EVENTS;
+    if (issue_wave_ends) after_mark = ISSUE_WAVE;
+    if (issue_batch_ends) after_mark = more_tokens ? ISSUE_CHUNK : ISSUE_IDLE;
+  end
+
   assign issue_restart = running && issue == ISSUE_BATCH_MARK && request_ready;
   assign issue_advance = running && issue == ISSUE_EVENTS_MARK && !play_busy && request_ready;
   wavefront issue_wave (
@@ -384,6 +401,7 @@ module sequencer #(
     if (rst || run_begin) begin
       issue         <= ISSUE_CHUNK;
       replay_layer  <= '0;
+      replay_due    <= 1'b1;
       issued_tokens <= '0;
       batch_begins  <= 1'b1;
       // generating reads one token only, and with it its chunk
@@ -392,16 +410,19 @@ module sequencer #(
       case (issue)
         ISSUE_CHUNK:
           if (chunks_left == '0 || !chunk_room) begin
-            issue <= batch_begins ? ISSUE_REPLAY : ISSUE_TOKEN;
+            issue <= replay_due ? ISSUE_REPLAY : ISSUE_TOKEN;
           end else if (!play_busy && request_ready) begin
             chunks_left <= chunks_left - 32'd1;
-            issue       <= batch_begins ? ISSUE_REPLAY : ISSUE_TOKEN;
+            issue       <= replay_due ? ISSUE_REPLAY : ISSUE_TOKEN;
           end
 
         ISSUE_REPLAY:
           if (!play_busy) begin
             replay_layer <= replay_layer == last_layer ? '0 : replay_layer + 3'd1;
-            if (replay_layer == last_layer) issue <= ISSUE_TOKEN;
+            if (replay_layer == last_layer) begin
+              replay_due <= 1'b0;
+              issue      <= ISSUE_TOKEN;
+            end
           end
 
         ISSUE_TOKEN:
@@ -440,14 +461,19 @@ module sequencer #(
 
         ISSUE_EVENTS_MARK:
           if (issue_advance) begin
-            if (!issue_wave_ends) begin
-              issue <= ISSUE_EVENTS;
-            end else if (!issue_batch_ends) begin
-              issue <= ISSUE_WAVE;
-            end else begin
+            issue <= replay_early ? ISSUE_REPLAY_EARLY : after_mark;
+            after_replay <= after_mark;
+            replay_layer <= replay_early ? issue_layer : '0;
+            if (issue_batch_ends) begin
               batch_begins <= 1'b1;
-              issue        <= more_tokens ? ISSUE_CHUNK : ISSUE_IDLE;
+              replay_due   <= !replay_early;
             end
+          end
+
+        ISSUE_REPLAY_EARLY:
+          if (!play_busy) begin
+            replay_layer <= '0;
+            issue        <= after_replay;
           end
 
         default: ;  // ISSUE_IDLE
@@ -491,7 +517,7 @@ module sequencer #(
   // last token of a layer there is no next one: its recurrent columns are left to the replay.
   kernel_types_pkg::layer_t played_layer;
   logic replay, to_wave;
-  assign replay       = issue == ISSUE_REPLAY;
+  assign replay       = issue == ISSUE_REPLAY || issue == ISSUE_REPLAY_EARLY;
   assign played_layer = layer[replay ? replay_layer : issue_layer];
   assign to_wave      = replay ? replay_layer[0] : !issue_parity;  // layer l has the first token in wave l
   assign play_start   = running && !play_busy && (replay || (issue == ISSUE_EVENTS && updates_begun != '0));

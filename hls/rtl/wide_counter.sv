@@ -16,7 +16,7 @@ module wide_counter (
       low   <= '0;
       high  <= '0;
       carry <= 1'b0;
-    end else begin
+    end else if (increment != '0 || carry) begin
       {carry, low} <= {1'b0, low} + 33'(increment);
       high         <= high + 32'(carry);
     end

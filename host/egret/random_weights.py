@@ -109,7 +109,7 @@ def _spread(
         strips = len(range(slots)[own_slots]) * columns
         if not strips or not own_groups:
             continue
-        # In a lane without a row in the last group, a gap may reach over that padding at the end of each gate.
+        # In a lane without a row in the last group, a gap may reach over that padding, once for each gate.
         limit = largest_gap if own_groups == groups else largest_gap - (gates - 1)
         drawn = _spread_strips(generator, strips, gates * own_groups, count, max(limit, 0))
         drawn = drawn.reshape(columns, -1, gates, own_groups)

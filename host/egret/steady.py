@@ -1,13 +1,13 @@
 """Random networks of which the same chosen neurons fire at every step, whatever the tokens.
 
-For benchmarks: the number of events is exactly what was asked for, from the second step on every step costs the
-same, and yet values, sums and states are real numbers that differ from neuron to neuron and step to step.
+For benchmarks: the number of events is exactly what was asked for, and from the second step on every step
+costs the same; yet values, sums and states are real numbers that differ between neurons and between steps.
 
 How it is made certain, in the terms of docs/formats.md, section 1, with bounds on what the events of the
 chosen neurons (and the embedding) can add to each sum:
 
-- chosen: b_z puts sum_z at 0 or below, so z <= 1/2; b_gx puts sum_g at 1/2 or above, so g >= tanh(1/2) = 0.46.
-  The state never turns negative, so c~ >= (1 - z) g >= 0.23, and the threshold is below 1/8.
+- chosen: b_z puts sum_z at 0 or below, so z <= 1/2; b_gx puts sum_g at 1/2 or above, so g >= tanh(1/2) >=
+  0.46. The state never turns negative, so c~ >= (1 - z) g >= 0.23, and the threshold is below 1/8.
 - others: the threshold is the largest, 32767, and c~ does not exceed 32736.
 """
 
@@ -59,7 +59,8 @@ def steady_checkpoint(
     or by matrix under its key in the checkpoint (others: 0.85); lanes round it to whole weights.
     activity: share of neurons, one for all layers or one for each. pruning: one of PRUNINGS; where a share is
     too small for gaps that an entry spans, or the decoder's entries have no gaps, "gap-aware" is "balanced".
-    The same arguments give the same checkpoint. Raises EgretError for a size, share or pruning that cannot be.
+    The same arguments give the same checkpoint. Raises EgretError for a size, share or pruning that
+    cannot be.
     """
     shares = by_layer(layers, activity)
     if pruning not in PRUNINGS:

@@ -4,11 +4,13 @@ For benchmarks: the number of events is exactly what was asked for, and from the
 costs the same; yet values, sums and states are real numbers that differ between neurons and between steps.
 
 How it is made certain, in the terms of docs/formats.md, section 1, with bounds on what the events of the
-chosen neurons (and the embedding) can add to each sum:
+chosen neurons, and the tokens, can add to each sum:
 
-- chosen: b_z puts sum_z at 0 or below, so z <= 1/2; b_gx puts sum_g at 1/2 or above, so g >= tanh(1/2) >=
-  0.46. The state never turns negative, so c~ >= (1 - z) g >= 0.23, and the threshold is below 1/8.
+- chosen: b_z puts sum_z at 0 or below, so z <= 1/2; b_gx puts sum_g at 0.1 or above, so g >= 100/1024. The
+  state never turns negative, so c~ >= (1 - z) g >= 1600 in units of 2^-15, and the threshold is below 1024.
 - others: the threshold is the largest, 32767, and c~ does not exceed 32736.
+
+The bounds are small, so that the gates stay between their ends and what comes in shows in what goes out.
 """
 
 from __future__ import annotations
@@ -35,11 +37,13 @@ PRUNINGS = ("gap-aware", "balanced", "unstructured")
 """Lanes of equal length without a gap that an entry cannot span; lanes of equal length; anywhere."""
 
 _LARGEST_EVENT = EVENT_MAXIMUM / (1 << EVENT_BITS)
-_LARGEST_EMBEDDING = 127 / (1 << EMBEDDING_FRACTION_BITS)
-_REACH = 1.0  # how far inputs, and how far fed back events, may move a sum (unless fraction bits end before)
-_LEAST_CANDIDATE = 0.5  # of sum_g
+_TYPICAL_EMBEDDING = 0.29  # root mean square of what is uniform in -0.5..0.5
+_EXACT_PRODUCTS = 1 << 10  # products below 2^14 that a float32 adds without rounding
+# How far what comes from outside, and what is fed back, may move a sum (unless fraction bits end before).
+_REACH_OUTSIDE, _REACH_BACK = 0.6, 0.2
+_LEAST_CANDIDATE = 0.1  # of sum_g
 _ROUNDING = 0.01  # more than all roundings of a sum together
-_THRESHOLD_BELOW = 1 << 12
+_THRESHOLD_BELOW = 1 << 10
 
 
 def steady_checkpoint(
@@ -68,9 +72,10 @@ def steady_checkpoint(
     check_arguments(layers, embedding, vocabulary, sparsity, shares, None, build.weight_bits)
     generator = np.random.default_rng(seed)
     weights = RandomWeights(generator, sparsity, *_prunings(build, pruning))
+    tokens = generator.integers(-127, 128, size=(vocabulary, embedding), dtype=np.int64).astype(np.int8)
     chosen = [_choose(generator, neurons, share) for neurons, share in zip(layers, shares, strict=True)]
     built = [
-        _steady_layer(weights, index, neurons, chosen[index], chosen[index - 1] if index else embedding)
+        _steady_layer(weights, index, neurons, chosen[index], chosen[index - 1] if index else tokens)
         for index, neurons in enumerate(layers)
     ]
     decoder = weights.draw("decoder_weights", (1, vocabulary, layers[-1]))[0]
@@ -78,7 +83,7 @@ def steady_checkpoint(
         name="steady",
         metadata={"source": "egret.steady", "seed": int(seed)},
         vocabulary=[f"w{index}" for index in range(vocabulary)],
-        embedding=generator.integers(-127, 128, size=(vocabulary, embedding), dtype=np.int64).astype(np.int8),
+        embedding=tokens,
         embedding_fraction_bits=EMBEDDING_FRACTION_BITS,
         layers=built,
         decoder_weights=decoder,
@@ -125,34 +130,33 @@ def _steady_layer(
     index: int,
     neurons: int,
     chosen: npt.NDArray[np.bool_],
-    below: npt.NDArray[np.bool_] | int,
+    below: npt.NDArray[np.bool_] | npt.NDArray[np.int8],
 ) -> Layer:
     """Return a layer of which the `chosen` neurons, bool [H], fire.
 
-    `below` is which neurons of the layer below fire, bool [I], or in layer 0 the width of the embedding.
+    `below` is which neurons of the layer below fire, bool [I], or in layer 0 the embedding, int8 [V, E].
     """
     generator = weights.generator
-    inputs = below if isinstance(below, int) else below.size
+    inputs = below.shape[-1]
     input_weights = weights.draw(f"layer{index}.input_weights", (3, neurons, inputs))
     recurrent_weights = weights.draw(f"layer{index}.recurrent_weights", (3, neurons, neurons))
     # The most that each product can add to its sum, [3, H], in units of a weight's last bit.
     recurrent = _size(recurrent_weights[:, :, chosen]) * _LARGEST_EVENT
-    if isinstance(below, int):
-        outside = _size(input_weights) * _LARGEST_EMBEDDING
-    else:
-        outside = _size(input_weights[:, :, below]) * _LARGEST_EVENT
-    recurrent_bits, input_bits = _bits_within_reach(recurrent), _bits_within_reach(outside)
+    outside = _largest_input(input_weights, below, chosen)
+    recurrent_bits = _bits_within_reach(recurrent, _REACH_BACK)
+    input_bits = _bits_within_reach(outside, _REACH_OUTSIDE)
     if index > 0:  # the rows share an accumulator, and with it the fraction bits
-        recurrent_bits[:2] = input_bits[:2] = _bits_within_reach(outside[:2] + recurrent[:2])
+        shared = _bits_within_reach(outside[:2] + recurrent[:2], _REACH_OUTSIDE)
+        recurrent_bits[:2] = input_bits[:2] = shared
     moved_outside = np.ldexp(outside, -input_bits.astype(np.int32))
     moved_back = np.ldexp(recurrent, -recurrent_bits.astype(np.int32))
 
     bias = np.empty((4, neurons), dtype=np.float64)  # z, r, gx, gr
     bias[0] = -(moved_outside[0] + moved_back[0] + _ROUNDING + generator.uniform(0.0, 1.5, size=neurons))
     bias[1] = generator.uniform(-1.0, 1.0, size=neurons)
-    bias[3] = generator.uniform(-0.5, 0.5, size=neurons)
+    bias[3] = generator.uniform(-0.1, 0.1, size=neurons)
     held_back = moved_outside[2] + moved_back[2] + np.abs(bias[3]) + _ROUNDING  # r is at most 1
-    bias[2] = held_back + _LEAST_CANDIDATE + generator.uniform(0.0, 1.0, size=neurons)
+    bias[2] = held_back + _LEAST_CANDIDATE + generator.uniform(0.0, 0.5, size=neurons)
     threshold = generator.integers(THRESHOLD_MINIMUM, _THRESHOLD_BELOW, size=neurons, dtype=np.int64)
     return Layer(
         input_weights=input_weights,
@@ -169,7 +173,31 @@ def _size(weights: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:
     return np.abs(weights, dtype=np.int64).sum(axis=2, dtype=np.int64).astype(np.float64)
 
 
-def _bits_within_reach(size: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
-    """Return the fewest fraction bits, int8, with which no sum exceeds _REACH."""
-    bits = np.ceil(np.log2(np.maximum(size, 1.0) / _REACH))
+def _largest_input(
+    weights: npt.NDArray[np.int8],
+    below: npt.NDArray[np.bool_] | npt.NDArray[np.int8],
+    chosen: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.float64]:
+    """Return the most, float64 [3, H], that what comes from outside adds to sums, in units of a weight's bit.
+
+    In layer 0 that is the most over all tokens, and of neurons that are not `chosen` a typical value.
+    """
+    if below.dtype == np.bool_:
+        return _size(weights[:, :, below.astype(np.bool_)]) * _LARGEST_EVENT
+    largest = 4 * _TYPICAL_EMBEDDING * np.sqrt(np.square(weights, dtype=np.float64).sum(axis=2))
+    # Exact: a sum of less than 2^10 products below 2^14 is a float's whole number, wider ones are split.
+    embedding = below.astype(np.float32)
+    for gate in range(3):
+        rows = weights[gate][chosen].astype(np.float32)
+        sums = np.zeros((embedding.shape[0], rows.shape[0]), dtype=np.float64)
+        for start in range(0, embedding.shape[1], _EXACT_PRODUCTS):
+            part = slice(start, start + _EXACT_PRODUCTS)
+            sums += embedding[:, part] @ rows[:, part].T
+        largest[gate, chosen] = np.abs(sums).max(axis=0) / (1 << EMBEDDING_FRACTION_BITS)
+    return largest
+
+
+def _bits_within_reach(size: npt.NDArray[np.float64], reach: float) -> npt.NDArray[np.int8]:
+    """Return the fewest fraction bits, int8, with which no sum exceeds `reach`."""
+    bits = np.ceil(np.log2(np.maximum(size, 1.0) / reach))
     return np.clip(bits, FRACTION_BITS_MINIMUM, FRACTION_BITS_MAXIMUM).astype(np.int8)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from egret.bench.measurement import CATEGORIES, where_cycles_go
 from egret.bench.points import Machine, format_shares
 from egret.bench.presets import PEER_ACTIVITY, PEERS
-from egret.bench.sweep import Result
+from egret.bench.sweep import Result, tag_machines
 from egret.errors import EgretError
 
 _DOTS_PER_INCH = 110
@@ -61,13 +60,14 @@ def _setting(result: Result) -> tuple[Machine, float, str]:
     return point.machine, point.sparsity, point.mode
 
 
-def _titles(figure: Any, results: Sequence[Result]) -> Callable[[Machine], str]:
-    """Put the machine over the figure if there is but one; return what panels say of theirs."""
-    machines = {result.task.point.machine for result in results}
-    if len(machines) == 1:
-        figure.suptitle(machines.pop().describe(), fontsize=9)
-        return lambda machine: ""
-    return lambda machine: "\n" + "\n".join(textwrap.wrap(machine.describe(), 40))
+def _name_machines(figure: Any, results: Sequence[Result]) -> dict[Machine, str]:
+    """Put the machines over the figure; return what a panel calls its own: nothing if there is but one."""
+    tags = tag_machines(results)
+    if len(tags) == 1:
+        tags = dict.fromkeys(tags, "")
+    lines = [f"{tag} {machine.describe()}".strip() for machine, tag in tags.items()]
+    figure.suptitle("\n".join(lines), fontsize=9)
+    return {machine: f" {tag}" if tag else "" for machine, tag in tags.items()}
 
 
 def _grouped(results: Sequence[Result], key: Any) -> dict[Any, list[Result]]:
@@ -98,13 +98,13 @@ def _utilisation(pyplot: Any, results: Sequence[Result]) -> Any:
     panels = {
         setting: own
         for setting, own in _grouped(results, _setting).items()
-        if len({result.task.point.activity for result in own}) > 1
+        if len({format_shares(result.task.point.activity) for result in own}) > 1
     }
     if not panels:
         return None
     colours = _colours(pyplot, results)
     figure, axes = _grid(pyplot, len(panels), 4.3, 3.7)
-    title = _titles(figure, results)
+    tags = _name_machines(figure, results)
     for axis, ((machine, sparsity, mode), own) in zip(axes, panels.items(), strict=True):
         for name, line in _grouped(own, _network).items():
             line.sort(key=_mean_activity)
@@ -121,7 +121,7 @@ def _utilisation(pyplot: Any, results: Sequence[Result]) -> Any:
         axis.minorticks_off()
         axis.set_ylim(0, 102)
         axis.grid(True, color="0.9")
-        axis.set_title(f"{100 * sparsity:g} % zeros, {mode}{title(machine)}", fontsize=8)
+        axis.set_title(f"{100 * sparsity:g} % zeros, {mode}{tags[machine]}", fontsize=8)
         axis.set_xlabel("neurons that fire [%]")
         axis.set_ylabel("utilisation: roofline / cycles [%]")
     handles, labels = axes[0].get_legend_handles_labels()
@@ -133,7 +133,7 @@ def _speed_up(pyplot: Any, results: Sequence[Result]) -> Any:
     colours = _colours(pyplot, results)
     panels = _grouped(results, lambda result: (result.task.point.machine, result.task.point.mode))
     figure, axes = _grid(pyplot, len(panels), 4.4, 4.3)
-    title = _titles(figure, results)
+    tags = _name_machines(figure, results)
     sparsities = sorted({result.task.point.sparsity for result in results})
     markers = {sparsity: _MARKERS[i % len(_MARKERS)] for i, sparsity in enumerate(sparsities)}
     for axis, ((machine, mode), own) in zip(axes, panels.items(), strict=True):
@@ -154,9 +154,11 @@ def _speed_up(pyplot: Any, results: Sequence[Result]) -> Any:
                 linewidths=0.4,
             )
         axis.set(xscale="log", yscale="log", xlim=(low, high), ylim=(low, high), aspect="equal")
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_major_formatter("{x:g}")
         axis.grid(True, color="0.9")
         axis.set_axisbelow(True)
-        axis.set_title(f"{mode}{title(machine)}", fontsize=8)
+        axis.set_title(f"{mode}{tags[machine]}", fontsize=8)
         axis.set_xlabel("speed-up on paper: dense MACs / sparse MACs")
         axis.set_ylabel("measured: dense cycles / sparse cycles")
     handles = [
@@ -173,16 +175,17 @@ def _speed_up(pyplot: Any, results: Sequence[Result]) -> Any:
 def _where(pyplot: Any, results: Sequence[Result]) -> Any:
     if len(results) <= _MOST_BARS:
         return _where_in_one(pyplot, results)
+    rows, names = (list(dict.fromkeys(map(key, results))) for key in (_setting, _network))
     panels = _grouped(results, lambda result: (_setting(result), _network(result)))
-    columns = len(dict.fromkeys(network for _, network in panels))
-    figure, axes = _grid(pyplot, len(panels), 2.4, 2.4, columns=min(columns, 6), share_y=True)
-    title = _titles(figure, results)
+    panels = dict(sorted(panels.items(), key=lambda item: (rows.index(item[0][0]), names.index(item[0][1]))))
+    figure, axes = _grid(pyplot, len(panels), 2.4, 2.4, columns=min(len(names), 6), share_y=True)
+    tags = _name_machines(figure, results)
     for axis, (((machine, sparsity, mode), network), own) in zip(axes, panels.items(), strict=True):
         _stack(axis.bar, own, "bottom")
-        names = [format_shares(result.task.point.activity).removesuffix(" %") for result in own]
-        axis.set_xticks(range(len(own)), names, fontsize=8)
+        shares = [format_shares(result.task.point.activity).removesuffix(" %") for result in own]
+        axis.set_xticks(range(len(own)), shares, fontsize=8)
         axis.set_ylim(0, 100)
-        axis.set_title(f"{network}, {100 * sparsity:g} % zeros\n{mode}{title(machine)}", fontsize=7.5)
+        axis.set_title(f"{network}, {100 * sparsity:g} % zeros\n{mode}{tags[machine]}", fontsize=7.5)
         axis.set_xlabel("neurons that fire [%]", fontsize=8)
         if axis.get_subplotspec().is_first_col():
             axis.set_ylabel("cycles [%]", fontsize=8)
@@ -193,13 +196,10 @@ def _where(pyplot: Any, results: Sequence[Result]) -> Any:
 def _where_in_one(pyplot: Any, results: Sequence[Result]) -> Any:
     """Draw one bar for each result, with its description."""
     figure, (axis,) = _grid(pyplot, 1, 8.0, 1.3 + 0.3 * len(results))
-    title = _titles(figure, results)
+    tags = _name_machines(figure, results)
     _stack(axis.barh, results, "left")
-    names = [
-        f"{result.task.point.describe()}" + title(result.task.point.machine).replace("\n", " ")
-        for result in results
-    ]
-    axis.set_yticks(range(len(results)), ["\n".join(textwrap.wrap(name, 60)) for name in names], fontsize=7)
+    names = [result.task.point.describe() + tags[result.task.point.machine] for result in results]
+    axis.set_yticks(range(len(results)), names, fontsize=8)
     axis.invert_yaxis()
     axis.set_xlim(0, 100)
     axis.set_xlabel("cycles of the busiest engine [%]")

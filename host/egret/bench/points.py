@@ -159,7 +159,7 @@ class Point:
     def describe(self) -> str:
         """Say in a few words what network this is."""
         return (
-            f"{self.network.name}, {format_shares(self.activity)} active, {self.sparsity:.0%} zeros, "
+            f"{self.network.name}, {format_shares(self.activity)} active, {100 * self.sparsity:g} % zeros, "
             f"{self.mode}"
         )
 

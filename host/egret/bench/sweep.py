@@ -43,6 +43,12 @@ class Result:
         return speed_up(self.measurement, self.dense)
 
 
+def tag_machines(results: Sequence[Result]) -> dict[Machine, str]:
+    """Return a short name for each machine of the results: [1], [2], ..."""
+    machines = dict.fromkeys(result.task.point.machine for result in results)
+    return {machine: f"[{number}]" for number, machine in enumerate(machines, start=1)}
+
+
 class ResultFile:
     """A JSON file of measurements, written anew, whole, after each."""
 

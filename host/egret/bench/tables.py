@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from egret.bench.measurement import BEATS, CATEGORIES, LOST, where_cycles_go
 from egret.bench.points import Machine, format_shares
 from egret.bench.presets import PEER_ACTIVITY, PEER_SOURCE, PEERS, REALISED
-from egret.bench.sweep import Result
+from egret.bench.sweep import Result, tag_machines
 
 _WIDTH = 110
 _NAMES = ("active", "zeros", "mode")  # heads of columns after the first, which names the network
@@ -29,13 +29,13 @@ _SHORT = {
 
 def report(results: Sequence[Result]) -> str:
     """Return everything there is to say, a part for each machine."""
-    machines: dict[Machine, list[Result]] = {}
-    for result in results:
-        machines.setdefault(result.task.point.machine, []).append(result)
+    tags = tag_machines(results)
     parts: list[str] = []
-    for machine, own in machines.items():
-        parts += [f"== {machine.describe()}", _costs(own), _where(own), _speed_ups(own)]
-    parts += [part for part in (_targets(results), _peers(results)) if part]
+    for machine, tag in tags.items():
+        own = [result for result in results if result.task.point.machine == machine]
+        parts += [f"{tag} {machine.describe()}", _costs(own), _where(own), _speed_ups(own)]
+    parts.append(_legend())
+    parts += [part for part in (_targets(results, tags), _peers(results, tags)) if part]
     checked = sum(result.measurement.checked_steps for result in results)
     parts.append(
         f"checked: argmax and its logit, events and MACs of all {checked:,} steps equal the reference model's"
@@ -66,10 +66,17 @@ def _where(results: Sequence[Result]) -> str:
         parts = where_cycles_go(result.measurement)
         shares = (f"{100 * parts[name] / result.measurement.cycles:.1f}" for name in CATEGORIES)
         rows.append((*_names(result), *shares))
-    legend = "; ".join(f"{_SHORT[name]}: {CATEGORIES[name][0]}" for name in CATEGORIES)
+    return _align(rows)
+
+
+def _legend() -> str:
+    meanings = "; ".join(f"{_SHORT[name]}: {CATEGORIES[name][0]}" for name in CATEGORIES)
     beats, lost = (", ".join(_SHORT[name] for name in names) for names in (BEATS, LOST))
-    said = f"({legend}. Of the busiest engine: {beats} are its beats; {lost} are lost.)"
-    return "\n".join([_align(rows), *textwrap.wrap(said, _WIDTH)])
+    said = (
+        f"(Cycles are those of the busiest engine. {meanings}. Beats: {beats}. Lost: {lost}. "
+        "cycles/bytes: the part of the byte reduction that arrives in the cycles.)"
+    )
+    return "\n".join(textwrap.wrap(said, _WIDTH))
 
 
 def _speed_ups(results: Sequence[Result]) -> str:
@@ -82,8 +89,8 @@ def _speed_ups(results: Sequence[Result]) -> str:
     return _align(rows)
 
 
-def _targets(results: Sequence[Result]) -> str:
-    rows = [("to reach", *_NAMES, "utilisation", "is", "", "cycles/bytes", "is", "", "machine")]
+def _targets(results: Sequence[Result], tags: Mapping[Machine, str]) -> str:
+    rows = [("to reach", *_NAMES, "utilisation", "is", "", "cycles/bytes", "is", "", "on")]
     for result in results:
         wanted = result.task.utilisation
         if wanted is None:
@@ -98,7 +105,7 @@ def _targets(results: Sequence[Result]) -> str:
                 f">= {REALISED}",
                 f"{realised:.3f}",
                 _verdict(realised >= REALISED),
-                result.task.point.machine.describe(),
+                tags[result.task.point.machine],
             )
         )
     return _align(rows) if len(rows) > 1 else ""
@@ -108,8 +115,8 @@ def _verdict(met: bool) -> str:
     return "met" if met else "NOT MET"
 
 
-def _peers(results: Sequence[Result]) -> str:
-    rows = [("utilisation", *_NAMES, "Egret", "EdgeDRNN", "at 32 cycles latency", "machine")]
+def _peers(results: Sequence[Result], tags: Mapping[Machine, str]) -> str:
+    rows = [("utilisation", *_NAMES, "Egret", "EdgeDRNN", "at 32 cycles latency", "on")]
     for result in results:
         point = result.task.point
         peer = PEERS.get(point.network.layers)
@@ -121,7 +128,7 @@ def _peers(results: Sequence[Result]) -> str:
                 f"{result.measurement.utilisation:.1%}",
                 f"{peer.at_once:.1%}",
                 f"{peer.late:.1%}",
-                point.machine.describe(),
+                tags[point.machine],
             )
         )
     return "\n".join([_align(rows), *textwrap.wrap(f"({PEER_SOURCE})", _WIDTH)]) if len(rows) > 1 else ""
@@ -136,7 +143,7 @@ def _align(rows: Sequence[Sequence[str]]) -> str:
     """Set rows as a table: names to the left, numbers to the right."""
     columns = range(len(rows[0]))
     widths = [max(len(row[column]) for row in rows) for column in columns]
-    left = {column for column in columns if column == 0 or rows[0][column] in ("mode", "machine")}
+    left = {column for column in columns if column == 0 or rows[0][column] in ("mode", "on")}
     return "\n".join(
         "  ".join(
             row[column].ljust(widths[column]) if column in left else row[column].rjust(widths[column])

@@ -251,8 +251,8 @@ class KernelBench:
         )
 
     async def _run(self, command: int, tokens: npt.NDArray[np.uint32], count: int, logits: bool) -> Run:
-        words, engines, lanes = len(self.image.vocabulary), self.build.engines, self.build.lanes
-        positions = -(-words // self.build.slots) * lanes
+        words, engines = len(self.image.vocabulary), self.build.engines
+        positions = -(-words // self.build.decoder_slots) * self.build.decoder_lanes
         block = -(-4 * positions // 64) * 64
         tokens_address = self.place(tokens.view(np.uint8))
         results = self.allocate(kernel.RESULT_BYTES * count)

@@ -22,6 +22,8 @@ class Case:
     weight_sparsity: float
     activity: float
     embedding: int = 12
+    decoder_sparsity: float | None = None
+    """None: as weight_sparsity."""
     balanced: bool = False
     extreme: bool = False
     """Sums and biases that saturate wherever something can."""
@@ -44,16 +46,23 @@ CASES = (
     Case("silent", small_build(), (20, 20, 20), 30, 0.5, 0.0),
     Case(
         "ultra96_shape",
-        small_build(engines=1, lanes=10, bus_bytes=16, max_burst_beats=64),
+        small_build(engines=1, lanes=10, decoder_lanes=10, bus_bytes=16, max_burst_beats=64),
         (47, 30),
         123,
         0.85,
         0.2,
     ),
-    Case("three_engines_three_lanes", small_build(engines=3, lanes=3), (29, 18, 11), 50, 0.6, 0.25),
+    Case(
+        "three_engines_three_lanes",
+        small_build(engines=3, lanes=3, decoder_lanes=3),
+        (29, 18, 11),
+        50,
+        0.6,
+        0.25,
+    ),
     Case(
         "one_lane",
-        small_build(engines=1, lanes=1, neuron_depth=128, accumulator_depth=512),
+        small_build(engines=1, lanes=1, decoder_lanes=1, neuron_depth=128, accumulator_depth=512),
         (19, 9),
         23,
         0.5,
@@ -62,7 +71,49 @@ CASES = (
     Case("narrow_gaps", small_build(gap_bits=2, lanes=6), (61, 34), 40, 0.95, 0.2),
     Case("saturating", small_build(), (21, 34), 45, 0.2, 0.5, extreme=True),
     Case("tied_logits", small_build(), (24, 20), 90, 0.6, 0.3, tied=True),
-    Case("four_bit_weights", small_build(weight_bits=4, lanes=8), (45, 18), 33, 0.8, 0.2),
+    Case(
+        "four_bit_weights",
+        small_build(weight_bits=4, lanes=8, decoder_weight_bits=4, decoder_lanes=8),
+        (45, 18),
+        33,
+        0.8,
+        0.2,
+    ),
+    # Decoders with lanes and entries of their own: no gaps and all weights, no gaps and few, fewer lanes.
+    Case(
+        "dense_decoder",
+        small_build(decoder_lanes=8, decoder_weight_bits=8, decoder_gap_bits=0),
+        (26, 31),
+        121,
+        0.7,
+        0.2,
+        decoder_sparsity=0.0,
+    ),
+    Case(
+        "dense_decoder_on_a_wide_bus",
+        small_build(
+            engines=1,
+            lanes=10,
+            bus_bytes=16,
+            max_burst_beats=64,
+            decoder_lanes=16,
+            decoder_weight_bits=8,
+            decoder_gap_bits=0,
+        ),
+        (35, 22),
+        133,
+        0.7,
+        0.25,
+    ),
+    Case(
+        "decoder_of_five_bits",
+        small_build(decoder_lanes=8, decoder_weight_bits=5, decoder_gap_bits=3),
+        (30, 27),
+        150,
+        0.85,
+        0.2,
+    ),
+    Case("fewer_decoder_lanes", small_build(engines=3, decoder_lanes=2), (33,), 71, 0.6, 0.3),
     Case("eight_layers", small_build(), (10, 9, 8, 7, 6, 5, 4, 3), 20, 0.3, 0.4),
 )
 
@@ -70,14 +121,28 @@ CASES = (
 def make_checkpoint(case: Case, seed: int) -> Checkpoint:
     """The random network of `case`, with its shares of zero weights and of events."""
     if case.extreme:
-        return extreme_checkpoint(
+        checkpoint = extreme_checkpoint(
             case.layers, case.embedding, case.vocabulary, case.weight_sparsity, case.build.weight_bits, seed
         )
+    else:
+        checkpoint = _random(case, seed)
+    highest = (1 << (case.build.decoder_weight_bits - 1)) - 1
+    checkpoint.decoder_weights = np.clip(checkpoint.decoder_weights, -highest - 1, highest)
+    return checkpoint
+
+
+def _random(case: Case, seed: int) -> Checkpoint:
+    kinds = ("input_weights", "recurrent_weights")
+    sparsity = {
+        f"layer{layer}.{kind}": case.weight_sparsity for layer in range(len(case.layers)) for kind in kinds
+    }
+    of_decoder = case.weight_sparsity if case.decoder_sparsity is None else case.decoder_sparsity
+    sparsity["decoder_weights"] = of_decoder
     checkpoint = random_checkpoint(
         case.layers,
         case.embedding,
         case.vocabulary,
-        case.weight_sparsity,
+        sparsity,
         case.activity,
         case.build.slots if case.balanced else None,
         case.build.weight_bits,

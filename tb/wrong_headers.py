@@ -27,7 +27,8 @@ def wrong_words(
     last = ENGINE_WORDS + HEADER_WORDS_PER_ENGINE * (build.engines - 1)
     bad = [
         (0, 0),  # magic
-        (1, 2),  # format version
+        (1, 1),  # format version
+        (1, 3),
         (2, 64),  # bytes of the image: less than a header
         (6, 0),  # layers
         (6, 9),
@@ -44,10 +45,12 @@ def wrong_words(
         (last + 6, 0xFFFF_FFFF),
         (last + 6, image_bytes // build.bus_bytes),
     ]
-    # engines, lanes, weight bits, gap bits; bus bytes, accumulator bits
+    # engines, lanes, weight bits, gap bits; bus bytes, accumulator bits, decoder lanes, weight bits, gap bits
     built = [(4, int(header[4]) ^ flip) for flip in (1, 1 << 8, 1 << 16, 1 << 24)]
-    built += [(5, int(header[5]) ^ flip) for flip in (8, 1 << 8)]
+    built += [(5, int(header[5]) ^ flip) for flip in (8, 1 << 8, 1 << 16, 1 << 24, 1 << 28)]
     large = [(FIRST_LAYER_WORD, 65535), (FIRST_LAYER_WORD, 70000), (7, 1 << 20), (7, 0xFFFF_FFFF)]
+    # Layer 0 with more than half of the neuron positions: two rows of the token table would not fit.
+    large.append((FIRST_LAYER_WORD, build.slots * (build.neuron_depth // 2 // build.lanes + 1)))
     if layers > 1:
         large.append((FIRST_LAYER_WORD + 1, 5000))
     return [

@@ -54,7 +54,7 @@ def test_a_build_is_delivered_to_where_the_driver_looks(board: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("egret:hls:egret_kernel:1.0", "xilinx.com:hls:egret_kernel:1.0", "the kernel's type is xilinx.com"),
+        ("egret:hls:egret_kernel:2.0", "xilinx.com:hls:egret_kernel:2.0", "the kernel's type is xilinx.com"),
         ('NAME="token_count"', 'NAME="tokens_count"', "offset of register token_count is missing"),
         ('VALUE="0x20"', 'VALUE="0x24"', "offset of register token_count is 36, .* expects 32"),
         ("egret_kernel_0", "egret_kernel_1", "the kernel's instance is egret_kernel_1"),

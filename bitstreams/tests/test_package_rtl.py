@@ -54,7 +54,7 @@ def field_table(board: str) -> dict[tuple[str, str], dict[str, str]]:
 @needs_tcl
 def test_name_is_that_of_the_hls_export(core: Core) -> None:
     assert core.saved
-    assert core.vlnv == DESCRIPTION.vlnv == "egret:hls:egret_kernel:1.0"
+    assert core.vlnv == DESCRIPTION.vlnv == "egret:hls:egret_kernel:2.0"
 
 
 @needs_tcl

@@ -160,7 +160,7 @@ class VectorMaker:
     def logit_blocks(self, logits: npt.NDArray[np.int32]) -> bytes:
         """Return logits, int32 [T, V], as the engines write them."""
         build, (count, words) = self.build, logits.shape
-        positions = -(-words // build.slots) * build.lanes
+        positions = -(-words // build.decoder_slots) * build.decoder_lanes
         padded = np.zeros((count, positions * build.engines), dtype=np.int32)
         padded[:, :words] = logits
         blocks = np.zeros((count, build.engines, -(-4 * positions // 64) * 16), dtype=np.int32)
@@ -185,8 +185,10 @@ class VectorMaker:
             | build.gap_bits << 24
             | build.bus_bytes << 32
             | build.accumulator_bits << 40
-            | kernel.MAX_LAYERS << 48,
+            | kernel.MAX_LAYERS << 48
+            | build.decoder_lanes << 56,
         )
+        put("decoder_build", build.decoder_weight_bits | build.decoder_gap_bits << 8)
         put(
             "limits",
             build.neuron_depth - 1
@@ -277,29 +279,34 @@ class VectorMaker:
         self.load()
 
     def refuse_columns(self) -> None:
-        """BAD_COLUMN where the pointers of the first layer's forward matrix are wrong."""
+        """BAD_COLUMN where the first layer's pointers are wrong: too large, and either column backwards."""
         header = self.image.data[: kernel.HEADER_BYTES].view(np.uint32)
         neurons = self.case.layers[0]
         tokens = self.tokens(8)
         trace = self.reference.run(np.array(tokens, dtype=np.uint32))
-        firing = next((t for t in range(8) if trace.events[0][t][0].size), None)
+        # not the last token, which asks for no recurrent column
+        firing = next((t for t in range(7) if trace.events[0][t][0].size), None)
         if firing is None:
             return  # a silent network asks for no column
-        offset = int(header[ENGINE_WORDS + HEADER_WORDS_PER_ENGINE * (self.build.engines - 1)])
-        for value in (0xFFFF_FFFF, int(self.image.data.size)):
+        # In the wave in which layer 0 is at this token, the decoder is at the one so many layers before.
+        finished = max(0, firing - len(self.case.layers) + 1)
+        entry = HEADER_WORDS_PER_ENGINE * (self.build.engines - 1) + ENGINE_WORDS
+        offset, beats = int(header[entry]), int(header[entry + 6])
+        for forward, recurrent in ((0, beats + 1), (0xFFFF_FFFF, 0xFFFF_FFFF), (1, 0), (0, min(1, beats))):
             data = self.image.data.copy()
-            pointers = data[offset:].view(np.uint32)[: (2 * neurons + 2) * self.build.bus_bytes // 4]
-            pointers[:: self.build.bus_bytes // 4][neurons + 1 :] = value
-            pointers[:: self.build.bus_bytes // 4][neurons + 1 :: 2] = value - 1
+            pointers = data[offset:].view(np.uint32)[:: self.build.bus_bytes // 4][: 2 * neurons + 1]
+            pointers[0::2], pointers[1::2] = forward, recurrent
             self.file.place(IMAGE_ADDRESS, data.tobytes())
             self.load()
+            if forward == recurrent == 0:
+                continue  # no weights: these pointers are right
             results = self.file.allocate(kernel.RESULT_BYTES * 8)
-            if firing:
-                first = self.reference.run(np.array(tokens[:firing], dtype=np.uint32))
+            if finished:
+                first = self.reference.run(np.array(tokens[:finished], dtype=np.uint32))
                 self.file.expect(results, self.records(first))
             self.file.command(
                 kernel.COMMAND_RUN,
-                ERROR_CODES["BAD_COLUMN"] | firing << 8,
+                ERROR_CODES["BAD_COLUMN"] | finished << 8,
                 token_count=8,
                 tokens=self.place_tokens(tokens),
                 results=results,

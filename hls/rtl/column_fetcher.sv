@@ -1,15 +1,16 @@
 // Turns requests into AXI read bursts, several in flight, and routes the data beats that come back, in order.
 //
-//   look up   a column's first and last beat from the column pointers (two memories, for even and odd
-//             pointers, so that pointer n and n + 1 are read in one cycle)
-//   check     a register later: is the column in order, and has it beats at all?
+//   look up   where a neuron's forward column begins, where it ends and the recurrent one begins, and where that
+//             ends: three pointers in a row, each from another of four memories, so all in one cycle
+//   check     a register later: are the columns in order, and have they beats at all?
 //   split     a job (address, beats) into bursts: at most MAX_BURST_BEATS, never across a 4 KB boundary,
 //             at most READS_IN_FLIGHT requested and not complete
 //   route     each job left a descriptor in a queue; beats are matched with descriptors in order
 //
-// A column without beats costs no burst. A column whose pointers are out of order or end outside the columns
-// section is not read and raises `column_error`. Marks travel through the same queue and come out as
-// `mark_done` once every beat before them has passed through the lanes.
+// The two columns of a neuron stand side by side in memory and are one job: a port takes only so many bursts at a
+// time, however short, and a small network's columns are short. Columns without beats cost no burst. Columns whose
+// pointers are out of order or end outside the columns section are not read and raise `column_error`. Marks
+// travel through the same queue and come out as `mark_done` once every beat before them has passed through the lanes.
 module column_fetcher #(
     parameter int unsigned BUS_BYTES       = 8,
     parameter int unsigned POINTER_DEPTH   = 8192,
@@ -47,7 +48,7 @@ module column_fetcher #(
     output logic [23:0]            beat_index,  // within its column or block
     output kernel_types_pkg::destination_e           beat_destination,
     output logic [7:0]             beat_value,
-    output logic [1:0]             beat_bank,
+    output logic [2:0]             beat_bank,    // of a table row: its buffer
     output logic [15:0]            beat_accumulator_base,
 
     output logic mark_done,
@@ -60,8 +61,9 @@ module column_fetcher #(
 
   localparam int unsigned BEAT_SHIFT = $clog2(BUS_BYTES);
   localparam int unsigned POINTER_BITS = $clog2(POINTER_DEPTH);
-  // Cycles from a beat's arrival to its sum being readable in the lanes' memory, and one to spare.
-  localparam int unsigned MARK_DELAY = 7;
+  // A beat's entries are added four cycles after it came, and can be read in the one after; a mark comes at the earliest
+  // a cycle after the beat, and the first read of what was waiting for it a cycle after `mark_done`.
+  localparam int unsigned MARK_DELAY = 3;
 
   initial begin
     if (BUS_BYTES != 8 && BUS_BYTES != 16) $error("column_fetcher: BUS_BYTES must be 8 or 16");
@@ -70,11 +72,13 @@ module column_fetcher #(
   end
 
   typedef struct packed {
-    logic         mark;
     kernel_types_pkg::destination_e destination;
     logic [7:0]   value;
-    logic [1:0]   bank;
-    logic [15:0]  accumulator_base;
+    logic [2:0]   forward_bank;
+    logic [15:0]  forward_base;
+    logic [2:0]   recurrent_bank;
+    logic [15:0]  recurrent_base;
+    logic [23:0]  recurrent_index;  // of the first beat of the recurrent column, if it has any
     logic [23:0]  last_index;
   } descriptor_t;
 
@@ -97,36 +101,28 @@ module column_fetcher #(
       .empty    (head_empty)
   );
 
-  // -- look up
-  logic [POINTER_BITS-1:0] pointer_index, next_pointer_index;
-  assign pointer_index      = head.pointer[POINTER_BITS-1:0];
-  assign next_pointer_index = pointer_index + 1'b1;
+  // -- look up: pointer n is in memory n mod 4
+  logic [POINTER_BITS-1:0] pointer_index;
+  assign pointer_index = head.pointer[POINTER_BITS-1:0];
 
-  logic [31:0] even_pointer, odd_pointer;
-  block_memory #(
-      .WIDTH(32),
-      .DEPTH(POINTER_DEPTH / 2)
-  ) even_pointers (
-      .clk,
-      .write_enable (pointer_write && !pointer_write_index[0]),
-      .write_address(pointer_write_index[POINTER_BITS-1:1]),
-      .write_data   (pointer_write_data),
-      .read_enable  (head_pop),
-      .read_address (next_pointer_index[POINTER_BITS-1:1]),  // index, or index + 1 when index is odd
-      .read_data    (even_pointer)
-  );
-  block_memory #(
-      .WIDTH(32),
-      .DEPTH(POINTER_DEPTH / 2)
-  ) odd_pointers (
-      .clk,
-      .write_enable (pointer_write && pointer_write_index[0]),
-      .write_address(pointer_write_index[POINTER_BITS-1:1]),
-      .write_data   (pointer_write_data),
-      .read_enable  (head_pop),
-      .read_address (pointer_index[POINTER_BITS-1:1]),
-      .read_data    (odd_pointer)
-  );
+  logic [3:0][31:0] read_pointer;
+  for (genvar m = 0; m < 4; m++) begin : g_pointers
+    // The first of this memory's pointers at or after pointer_index.
+    logic [POINTER_BITS:0] at_or_after;
+    assign at_or_after = {1'b0, pointer_index} + (POINTER_BITS + 1)'(3 - m);
+    block_memory #(
+        .WIDTH(32),
+        .DEPTH((POINTER_DEPTH + 3) / 4)
+    ) pointers (
+        .clk,
+        .write_enable (pointer_write && pointer_write_index[1:0] == 2'(m)),
+        .write_address(pointer_write_index[POINTER_BITS-1:2]),
+        .write_data   (pointer_write_data),
+        .read_enable  (head_pop),
+        .read_address (at_or_after[POINTER_BITS-1:2]),
+        .read_data    (read_pointer[m])
+    );
+  end
 
   kernel_types_pkg::request_t lookup;
   logic [63:0] lookup_address;
@@ -143,18 +139,22 @@ module column_fetcher #(
     end
   end
 
-  logic [31:0] first_beat, end_beat, column_beats;
-  assign first_beat   = lookup.pointer[0] ? odd_pointer : even_pointer;
-  assign end_beat     = lookup.pointer[0] ? even_pointer : odd_pointer;
-  assign column_beats = end_beat - first_beat;
+  logic [31:0] forward_beat, recurrent_beat, end_beat;  // where each column begins, and the second ends
+  logic [31:0] first_beat, after_beat, total_beats;
+  assign forward_beat    = read_pointer[lookup.pointer[1:0]];
+  assign recurrent_beat  = read_pointer[lookup.pointer[1:0]+2'd1];
+  assign end_beat        = read_pointer[lookup.pointer[1:0]+2'd2];
+  assign first_beat      = lookup.forward ? forward_beat : recurrent_beat;
+  assign after_beat      = lookup.recurrent ? end_beat : recurrent_beat;
+  assign total_beats     = after_beat - first_beat;
 
   // -- check
   // The address is kept as a low half with a carry bit and a high half, which are added up only as a burst goes
   // out: a sum of 64 bits takes longer than anything else here.
   kernel_types_pkg::request_t checked;
   logic checked_valid, checked_advance;
-  logic out_of_order, beyond_section;
-  logic [23:0] checked_beats;
+  logic forward_reversed, recurrent_reversed, beyond_section;
+  logic [23:0] checked_beats, checked_recurrent_index;
   logic [7:0] checked_beats_high;
   logic [32:0] checked_low;
   logic [31:0] checked_high;
@@ -165,16 +165,19 @@ module column_fetcher #(
     else if (lookup_advance) checked_valid <= 1'b1;
     else if (checked_advance) checked_valid <= 1'b0;
     if (lookup_advance) begin
-      checked        <= lookup;
-      out_of_order   <= end_beat < first_beat;
-      beyond_section <= end_beat > columns_beats;
+      checked            <= lookup;
+      forward_reversed   <= recurrent_beat < forward_beat;
+      recurrent_reversed <= end_beat < recurrent_beat;
+      beyond_section     <= after_beat > columns_beats;
       if (lookup.kind == kernel_types_pkg::REQUEST_COLUMN) begin
-        {checked_beats_high, checked_beats} <= column_beats;
+        {checked_beats_high, checked_beats} <= total_beats;
+        checked_recurrent_index             <= lookup.forward ? recurrent_beat[23:0] - forward_beat[23:0] : '0;
         // The columns section ends below 2^32 bytes from the image's start (the loader checked it).
         checked_low  <= {1'b0, columns_address[31:0]} + {1'b0, first_beat[31-BEAT_SHIFT:0], {BEAT_SHIFT{1'b0}}};
         checked_high <= columns_address[63:32];
       end else begin
         {checked_beats_high, checked_beats} <= {8'd0, lookup.beats};
+        checked_recurrent_index             <= '1;
         checked_low  <= {1'b0, lookup_address[31:0]};
         checked_high <= lookup_address[63:32];
       end
@@ -183,7 +186,8 @@ module column_fetcher #(
 
   // Longer than the beat counter holds is as wrong as out of order.
   logic column_bad, needs_job;
-  assign column_bad = out_of_order || beyond_section || checked_beats_high != '0;
+  assign column_bad = (forward_reversed && checked.forward) || (recurrent_reversed && checked.recurrent)
+                      || beyond_section || checked_beats_high != '0;
   always_comb begin
     case (checked.kind)
       kernel_types_pkg::REQUEST_BLOCK:  needs_job = 1'b1;
@@ -202,19 +206,21 @@ module column_fetcher #(
 
   descriptor_t new_descriptor, descriptor;
   logic descriptor_push, descriptor_full, descriptor_pop, descriptor_empty;
-  assign checked_advance = checked_valid && !descriptor_full && (!needs_job || job_ready);
-  assign descriptor_push = checked_advance && (needs_job || checked.kind == kernel_types_pkg::REQUEST_MARK);
+  assign checked_advance = checked_valid && !descriptor_full && !marks_full && (!needs_job || job_ready);
+  assign descriptor_push = checked_advance && needs_job;
   always_ff @(posedge clk) begin
     column_error <= !rst && checked_advance && checked.kind == kernel_types_pkg::REQUEST_COLUMN && column_bad;
   end
 
   always_comb begin
-    new_descriptor.mark             = checked.kind == kernel_types_pkg::REQUEST_MARK;
-    new_descriptor.destination      = checked.destination;
-    new_descriptor.value            = checked.value;
-    new_descriptor.bank             = checked.bank;
-    new_descriptor.accumulator_base = checked.accumulator_base;
-    new_descriptor.last_index       = checked_beats - 24'd1;
+    new_descriptor.destination     = checked.destination;
+    new_descriptor.value           = checked.value;
+    new_descriptor.forward_bank    = checked.forward_bank;
+    new_descriptor.forward_base    = checked.forward_base;
+    new_descriptor.recurrent_bank  = checked.recurrent_bank;
+    new_descriptor.recurrent_base  = checked.recurrent_base;
+    new_descriptor.recurrent_index = checked_recurrent_index;
+    new_descriptor.last_index      = checked_beats - 24'd1;
   end
 
   sync_fifo #(
@@ -236,22 +242,20 @@ module column_fetcher #(
   logic burst_complete;
   assign burst_complete = m_axi_rvalid && m_axi_rready && m_axi_rlast;
 
-  // The longest burst from here: up to the job's end, the limit, or the 4 KB boundary.
+  // The longest burst from a byte address: up to the job's end, the limit, or the 4 KB boundary.
   localparam int unsigned BOUNDARY_BITS = 12 - BEAT_SHIFT;
-  logic [BOUNDARY_BITS-1:0] page_position, beats_to_boundary;  // the latter 0 at the start of a page
-  logic [24:0] end_in_page;
-  logic near_boundary, job_is_shorter;
-  logic [8:0] longest_burst;
-  assign page_position     = job_low[11:BEAT_SHIFT];
-  assign beats_to_boundary = -page_position;
-  assign near_boundary     = {1'b0, page_position} > (BOUNDARY_BITS + 1)'((32'd1 << BOUNDARY_BITS) - MAX_BURST_BEATS);
-  assign end_in_page       = {1'b0, job_beats} + 25'(page_position);
-  assign job_is_shorter    = near_boundary ? end_in_page[24:BOUNDARY_BITS] == '0 : job_beats < 24'(MAX_BURST_BEATS);
-  always_comb begin
-    longest_burst = 9'(MAX_BURST_BEATS);
+  function automatic logic [8:0] longest_burst(input logic [BOUNDARY_BITS-1:0] page_position, input logic [23:0] beats);
+    logic [BOUNDARY_BITS-1:0] beats_to_boundary;  // 0 at the start of a page
+    logic [24:0] end_in_page;
+    logic near_boundary, job_is_shorter;
+    beats_to_boundary = -page_position;
+    near_boundary     = {1'b0, page_position} > (BOUNDARY_BITS + 1)'((32'd1 << BOUNDARY_BITS) - MAX_BURST_BEATS);
+    end_in_page       = {1'b0, beats} + 25'(page_position);
+    job_is_shorter    = near_boundary ? end_in_page[24:BOUNDARY_BITS] == '0 : beats < 24'(MAX_BURST_BEATS);
+    longest_burst     = 9'(MAX_BURST_BEATS);
     if (near_boundary) longest_burst = 9'(beats_to_boundary);
-    if (job_is_shorter) longest_burst = job_beats[8:0];
-  end
+    if (job_is_shorter) longest_burst = beats[8:0];
+  endfunction
 
   assign burst_issue = job_valid && burst_known && (!m_axi_arvalid || m_axi_arready)
                        && in_flight < FLIGHT_BITS'(READS_IN_FLIGHT);
@@ -267,7 +271,9 @@ module column_fetcher #(
       job_low   <= job_low + {{(24 - BEAT_SHIFT) {1'b0}}, burst_beats, {BEAT_SHIFT{1'b0}}};
       job_beats <= job_beats - 24'(burst_beats);
     end
-    burst_beats <= longest_burst;
+    // A job's first burst is known with it, each next one the cycle after what it is made from.
+    burst_beats <= job_ready ? longest_burst(checked_low[11:BEAT_SHIFT], checked_beats)
+                             : longest_burst(job_low[11:BEAT_SHIFT], job_beats);
     if (burst_issue) begin
       m_axi_araddr <= {job_high + 32'(job_low[32]), job_low[31:0]};
       m_axi_arlen  <= 8'(burst_beats - 9'd1);
@@ -279,8 +285,7 @@ module column_fetcher #(
       in_flight     <= '0;
     end else begin
       if (job_ready) job_valid <= checked_advance && needs_job;
-      // A burst length is of use the cycle after the address and beats it was made from.
-      burst_known <= job_valid && !burst_issue && !job_ready;
+      burst_known <= job_ready || !burst_issue;
       if (burst_issue) m_axi_arvalid <= 1'b1;
       else if (m_axi_arready) m_axi_arvalid <= 1'b0;
       case ({burst_issue, burst_complete})
@@ -291,14 +296,14 @@ module column_fetcher #(
     end
   end
 
-  // -- route: the lanes and memories always take a beat, so ready only waits for a mark to step aside
+  // -- route: the lanes and memories always take a beat
   logic [23:0] index;
-  logic beat, last_beat, mark;
-  assign m_axi_rready   = !descriptor_empty && !descriptor.mark;
+  logic beat, last_beat, in_recurrent;
+  assign m_axi_rready   = !descriptor_empty;
   assign beat           = m_axi_rvalid && m_axi_rready;
   assign last_beat      = index == descriptor.last_index;
-  assign mark           = !descriptor_empty && descriptor.mark;
-  assign descriptor_pop = mark || (beat && last_beat);
+  assign in_recurrent   = index >= descriptor.recurrent_index;
+  assign descriptor_pop = beat && last_beat;
 
   always_ff @(posedge clk) begin
     if (rst) index <= '0;
@@ -308,13 +313,42 @@ module column_fetcher #(
   always_ff @(posedge clk) begin
     beat_valid            <= !rst && beat;
     beat_data             <= m_axi_rdata;
-    beat_first            <= index == '0;
+    beat_first            <= index == '0 || index == descriptor.recurrent_index;
     beat_index            <= index;
     beat_destination      <= descriptor.destination;
     beat_value            <= descriptor.value;
-    beat_bank             <= descriptor.bank;
-    beat_accumulator_base <= descriptor.accumulator_base;
+    beat_bank             <= in_recurrent ? descriptor.recurrent_bank : descriptor.forward_bank;
+    beat_accumulator_base <= in_recurrent ? descriptor.recurrent_base : descriptor.forward_base;
     read_error            <= !rst && beat && m_axi_rresp[1];  // SLVERR or DECERR
+  end
+
+  // -- marks: a mark is reached when as many descriptors are done as had been pushed before it
+  localparam int unsigned COUNT_BITS = 6;  // more than fit the queue
+  logic [COUNT_BITS-1:0] pushed, popped, marked_push;
+  logic mark_push, mark, marks_full, marks_empty;
+  assign mark_push = checked_advance && checked.kind == kernel_types_pkg::REQUEST_MARK;
+  assign mark      = !marks_empty && marked_push == popped;
+  sync_fifo #(
+      .WIDTH(COUNT_BITS),
+      .DEPTH(16)
+  ) mark_queue (
+      .clk,
+      .rst,
+      .push     (mark_push),
+      .push_data(pushed),
+      .full     (marks_full),
+      .pop      (mark),
+      .head     (marked_push),
+      .empty    (marks_empty)
+  );
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      pushed <= '0;
+      popped <= '0;
+    end else begin
+      pushed <= pushed + COUNT_BITS'(descriptor_push);
+      popped <= popped + COUNT_BITS'(descriptor_pop);
+    end
   end
 
   logic [MARK_DELAY-1:0] mark_delay;
@@ -327,6 +361,6 @@ module column_fetcher #(
   assign reading = in_flight != '0;
   assign waiting = reading && !beat;
   assign busy    = !head_empty || lookup_valid || checked_valid || job_valid || !descriptor_empty || beat_valid
-                   || mark_delay != '0;
+                   || !marks_empty || mark_delay != '0;
 
 endmodule

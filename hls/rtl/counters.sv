@@ -3,6 +3,7 @@ module counters #(
     parameter int unsigned ENGINES   = 2,
     parameter int unsigned BUS_BYTES = 8,
     parameter logic [63:0] BUILD     = '0,
+    parameter logic [63:0] DECODER_BUILD = '0,
     parameter logic [63:0] LIMITS    = '0
 ) (
     input logic clk,
@@ -13,6 +14,7 @@ module counters #(
     input logic [ENGINES-1:0]      beat,         // a data beat of a column or a table row
     input logic [ENGINES-1:0]      waiting,
     input logic                    unhidden_update,
+    input logic                    write_waiting,
     input logic [ENGINES-1:0][7:0] macs,
     input logic [2:0]              event_layer,
     input logic [ENGINES-1:0]      event_valid,
@@ -37,7 +39,7 @@ module counters #(
 
   // -- what happened in the last cycle: a register between the kernel's logic and the counters
   logic [15:0] macs_now, events_now, macs_before;
-  logic running_before, unhidden_before;
+  logic running_before, unhidden_before, write_waiting_before;
   logic [ENGINES-1:0] beat_before, waiting_before;
   logic [egret_pkg::IMAGE_MAX_LAYERS-1:0][15:0] events_before;
   always_comb begin
@@ -52,6 +54,7 @@ module counters #(
     if (clear) begin
       running_before  <= 1'b0;
       unhidden_before <= 1'b0;
+      write_waiting_before <= 1'b0;
       macs_before     <= '0;
       beat_before     <= '0;
       waiting_before  <= '0;
@@ -59,6 +62,7 @@ module counters #(
     end else begin
       running_before  <= running;
       unhidden_before <= unhidden_update;
+      write_waiting_before <= write_waiting;
       macs_before     <= macs_now;
       beat_before     <= beat;
       waiting_before  <= waiting;
@@ -68,7 +72,7 @@ module counters #(
   end
 
   // -- the counters
-  logic [63:0] cycles, mac_count, unhidden_updates;
+  logic [63:0] cycles, mac_count, unhidden_updates, write_wait_count;
   logic [ENGINES-1:0][63:0] beat_count, wait_count;
   logic [egret_pkg::IMAGE_MAX_LAYERS-1:0][63:0] event_count;
   wide_counter count_cycles (
@@ -88,6 +92,12 @@ module counters #(
       .clear,
       .increment(16'(unhidden_before)),
       .value    (unhidden_updates)
+  );
+  wide_counter count_write_waiting (
+      .clk,
+      .clear,
+      .increment(16'(write_waiting_before)),
+      .value    (write_wait_count)
   );
   for (genvar e = 0; e < ENGINES; e++) begin : g_engine
     wide_counter count_beats (
@@ -123,6 +133,8 @@ module counters #(
     word[egret_pkg::COUNTER_CYCLES]         = cycles;
     word[egret_pkg::COUNTER_MACS]           = mac_count;
     word[egret_pkg::COUNTER_UPDATE_CYCLES]  = unhidden_updates;
+    word[egret_pkg::COUNTER_DECODER_BUILD]  = DECODER_BUILD;
+    word[egret_pkg::COUNTER_WRITE_CYCLES]   = write_wait_count;
     for (int l = 0; l < egret_pkg::IMAGE_MAX_LAYERS; l++) word[egret_pkg::COUNTER_EVENTS+l] = event_count[l];
     for (int e = 0; e < ENGINES; e++) begin
       word[egret_pkg::COUNTER_BEATS+e]       = beat_count[e];

@@ -24,6 +24,7 @@ module decoder_sweep #(
     input  logic [15:0] groups,
     input  logic [31:0] vocabulary,
     output logic        busy,
+    output logic        waiting,  // for room to write logits
 
     output logic                                   logit_enable,
     output logic [15:0]                            logit_address,
@@ -76,6 +77,7 @@ module decoder_sweep #(
   logic [2:0] groups_ahead;
   logic group_written;
   assign issue = sweeping && (!with_logits || 32'(groups_ahead) < GROUPS_AHEAD);
+  assign waiting = sweeping && !issue;
   assign logit_enable  = issue;
   assign logit_address = group;
 

@@ -9,6 +9,9 @@ module egret_core #(
     parameter int unsigned BUS_BYTES         = egret_pkg::DEFAULT_BUS_BYTES,
     parameter int unsigned WEIGHT_BITS       = egret_pkg::DEFAULT_WEIGHT_BITS,
     parameter int unsigned GAP_BITS          = egret_pkg::DEFAULT_GAP_BITS,
+    parameter int unsigned DECODER_LANES     = egret_pkg::DEFAULT_DECODER_LANES,
+    parameter int unsigned DECODER_WEIGHT_BITS = egret_pkg::DEFAULT_DECODER_WEIGHT_BITS,
+    parameter int unsigned DECODER_GAP_BITS  = egret_pkg::DEFAULT_DECODER_GAP_BITS,
     parameter int unsigned ACCUMULATOR_BITS  = egret_pkg::DEFAULT_ACCUMULATOR_BITS,
     parameter int unsigned NEURON_DEPTH      = egret_pkg::DEFAULT_NEURON_DEPTH,
     parameter int unsigned ACCUMULATOR_DEPTH = egret_pkg::DEFAULT_ACCUMULATOR_DEPTH,
@@ -68,9 +71,10 @@ module egret_core #(
 
   localparam int unsigned CLEAR_DEPTH = maximum(NEURON_DEPTH, maximum(ACCUMULATOR_DEPTH, LOGIT_DEPTH));
   localparam logic [63:0] BUILD = {
-    8'd0, 8'(egret_pkg::IMAGE_MAX_LAYERS), 8'(ACCUMULATOR_BITS), 8'(BUS_BYTES),
+    8'(DECODER_LANES), 8'(egret_pkg::IMAGE_MAX_LAYERS), 8'(ACCUMULATOR_BITS), 8'(BUS_BYTES),
     8'(GAP_BITS), 8'(WEIGHT_BITS), 8'(LANES), 8'(ENGINES)
   };
+  localparam logic [63:0] DECODER_BUILD = {48'd0, 8'(DECODER_GAP_BITS), 8'(DECODER_WEIGHT_BITS)};
   // Less one each, so that a depth of 65536 fits.
   localparam logic [63:0] LIMITS = {
     16'(POINTER_DEPTH - 1), 16'(LOGIT_DEPTH - 1), 16'(ACCUMULATOR_DEPTH - 1), 16'(NEURON_DEPTH - 1)
@@ -131,7 +135,7 @@ module egret_core #(
   logic [3:0] layers;
   logic [31:0] vocabulary, decoder_positions;
   kernel_types_pkg::layer_t [egret_pkg::IMAGE_MAX_LAYERS-1:0] layer;
-  kernel_types_pkg::phase_t [egret_pkg::IMAGE_MAX_LAYERS-1:0] recurrent_phase, forward_phase;
+  logic [egret_pkg::IMAGE_MAX_LAYERS-1:0][15:0] position_base;
   logic [15:0] decoder_groups, table_plane_beats, table_row_beats;
   logic [ENGINES-1:0][63:0] table_address, columns_address;
   logic [ENGINES-1:0][31:0] columns_beats;
@@ -145,14 +149,17 @@ module egret_core #(
   logic [ENGINES-1:0] engine_request_ready, engine_request_valid;
   kernel_types_pkg::request_t engine_request;
   logic [ENGINES-1:0][63:0] engine_request_address;
-  logic clear, update_start, sweep_start, write_logits;
+  logic clear, run_begin, update_start, update_wave, sweep_start, sweep_token, write_logits;
   logic [15:0] clear_address;
   kernel_types_pkg::layer_t update_layer;
-  logic [ENGINES-1:0] update_busy, sweep_busy, fetch_busy, write_busy, best_valid;
+  logic [ENGINES-1:0] update_ready, update_busy, sweep_busy, sweep_waiting, fetch_busy, write_busy, best_valid;
   logic [ENGINES-1:0][31:0] best_logit, best_word;
   logic [ENGINES-1:0] event_valid;
   logic [ENGINES-1:0][15:0] event_neuron;
   logic [ENGINES-1:0][7:0] event_value;
+  // The engines' updates keep step, so engine 0's say for all of them whose the events are, and when they end.
+  logic [ENGINES-1:0][2:0] event_layer;
+  logic [ENGINES-1:0] event_last;
   logic [ENGINES-1:0] beat_valid;
   kernel_types_pkg::destination_e [ENGINES-1:0] beat_destination;
   logic [ENGINES-1:0][23:0] beat_index;
@@ -167,19 +174,28 @@ module egret_core #(
   logic [ENGINES-1:0] reading, waiting, counted_beat, column_error, read_error, write_error;
   logic [ENGINES-1:0][7:0] macs;
 
+  logic loader_clk;
+  clock_gate loader_gate (
+      .clk,
+      .run  (rst || load_start || load_busy),
+      .gated(loader_clk)
+  );
   image_loader #(
       .ENGINES(ENGINES),
       .LANES(LANES),
       .BUS_BYTES(BUS_BYTES),
       .WEIGHT_BITS(WEIGHT_BITS),
       .GAP_BITS(GAP_BITS),
+      .DECODER_LANES(DECODER_LANES),
+      .DECODER_WEIGHT_BITS(DECODER_WEIGHT_BITS),
+      .DECODER_GAP_BITS(DECODER_GAP_BITS),
       .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
       .NEURON_DEPTH(NEURON_DEPTH),
       .ACCUMULATOR_DEPTH(ACCUMULATOR_DEPTH),
       .LOGIT_DEPTH(LOGIT_DEPTH),
       .POINTER_DEPTH(POINTER_DEPTH)
   ) loader (
-      .clk,
+      .clk          (loader_clk),
       .rst,
       .start        (load_start),
       .image_address,
@@ -198,8 +214,7 @@ module egret_core #(
       .layers,
       .vocabulary,
       .layer,
-      .recurrent_phase,
-      .forward_phase,
+      .position_base,
       .decoder_groups,
       .decoder_positions,
       .table_plane_beats,
@@ -210,9 +225,9 @@ module egret_core #(
   );
 
   // -- events
-  logic phase_start, phase_busy, column_request_valid, column_request_ready;
-  kernel_types_pkg::phase_t phase;
-  logic [15:0] phase_base;
+  logic play_start, play_busy, column_request_valid, column_request_ready;
+  kernel_types_pkg::play_t play;
+  logic [3:0] record_number;
   kernel_types_pkg::request_t column_request;
   logic [egret_pkg::IMAGE_MAX_LAYERS-1:0][15:0] events;
   event_queue #(
@@ -222,21 +237,25 @@ module egret_core #(
   ) queue (
       .clk,
       .rst,
+      .layers,
       .clear,
+      .run_begin,
       .append_start (update_start),
       .append_layer (update_layer.layer),
-      .append_base  (update_layer.position_base),
+      .position_base,
       .event_valid,
+      .event_layer  (event_layer[0]),
       .event_neuron,
       .event_value,
-      .phase_start,
-      .phase,
-      .phase_base,
-      .phase_busy,
+      .event_last   (event_last[0]),
+      .play_start,
+      .play,
+      .play_busy,
       .request_valid(column_request_valid),
       .request      (column_request),
       .request_ready(column_request_ready),
-      .events
+      .record_token (record_number),
+      .record_events(events)
   );
 
   // -- one request stream: a request is taken in one cycle by the engines that it is for, once every engine has room
@@ -312,6 +331,7 @@ module egret_core #(
       .ENGINES(ENGINES),
       .BUS_BYTES(BUS_BYTES),
       .BUILD(BUILD),
+      .DECODER_BUILD(DECODER_BUILD),
       .LIMITS(LIMITS)
   ) counts (
       .clk,
@@ -321,8 +341,9 @@ module egret_core #(
       .beat           (counted_beat),
       .waiting,
       .unhidden_update((update_busy != '0 || sweep_busy != '0) && reading == '0),
+      .write_waiting  (sweep_waiting != '0),
       .macs,
-      .event_layer    (update_layer.layer),
+      .event_layer    (event_layer[0]),
       .event_valid,
       .write_start    (counters_write),
       .write_address  (counters_address),
@@ -375,8 +396,6 @@ module egret_core #(
       .layers,
       .vocabulary,
       .layer,
-      .recurrent_phase,
-      .forward_phase,
       .decoder_positions,
       .table_row_beats,
       .table_address,
@@ -384,17 +403,20 @@ module egret_core #(
       .request      (walk_request),
       .request_address(walk_request_address),
       .request_ready(request_accepted),
-      .phase_start,
-      .phase,
-      .phase_base,
-      .phase_busy,
+      .play_start,
+      .play,
+      .play_busy,
       .mark_done,
       .clear,
       .clear_address,
       .update_start,
       .update_layer,
+      .update_wave,
+      .update_ready,
       .update_busy,
+      .run_begin,
       .sweep_start,
+      .sweep_token,
       .write_logits,
       .sweep_busy,
       .best_valid,
@@ -422,6 +444,7 @@ module egret_core #(
       .record_logit,
       .record_token,
       .record_cycles,
+      .record_number,
       .token_interface_busy,
       .counters_clear,
       .counters_running,
@@ -437,6 +460,9 @@ module egret_core #(
         .BUS_BYTES(BUS_BYTES),
         .WEIGHT_BITS(WEIGHT_BITS),
         .GAP_BITS(GAP_BITS),
+        .DECODER_LANES(DECODER_LANES),
+        .DECODER_WEIGHT_BITS(DECODER_WEIGHT_BITS),
+        .DECODER_GAP_BITS(DECODER_GAP_BITS),
         .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
         .NEURON_DEPTH(NEURON_DEPTH),
         .ACCUMULATOR_DEPTH(ACCUMULATOR_DEPTH),
@@ -459,18 +485,24 @@ module egret_core #(
         .clear_address,
         .update_start,
         .layer             (update_layer),
+        .update_wave,
+        .update_ready      (update_ready[e]),
         .update_busy       (update_busy[e]),
         .sweep_start,
+        .sweep_token,
         .write_logits,
         .decoder_groups,
         .vocabulary,
         .sweep_busy        (sweep_busy[e]),
+        .sweep_waiting     (sweep_waiting[e]),
         .best_valid        (best_valid[e]),
         .best_logit        (best_logit[e]),
         .best_word         (best_word[e]),
         .event_valid       (event_valid[e]),
         .event_neuron      (event_neuron[e]),
         .event_value       (event_value[e]),
+        .event_layer       (event_layer[e]),
+        .event_last        (event_last[e]),
         .beat_valid        (beat_valid[e]),
         .beat_destination  (beat_destination[e]),
         .beat_index        (beat_index[e]),

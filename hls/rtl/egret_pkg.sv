@@ -9,28 +9,34 @@ package egret_pkg;
   localparam int unsigned DEFAULT_BUS_BYTES = 8;  // bytes of a data beat of each m_axi port (8 or 16)
   localparam int unsigned DEFAULT_WEIGHT_BITS = 8;  // bits of a weight
   localparam int unsigned DEFAULT_GAP_BITS = 4;  // bits of a gap
+  // entries in a beat of a decoder column; at most 8 * BUS_BYTES / (DECODER_WEIGHT_BITS + DECODER_GAP_BITS)
+  localparam int unsigned DEFAULT_DECODER_LANES = 5;
+  localparam int unsigned DEFAULT_DECODER_WEIGHT_BITS = 8;  // bits of a decoder weight
+  // bits of a gap in a decoder column; 0: dense columns, an entry for every row
+  localparam int unsigned DEFAULT_DECODER_GAP_BITS = 4;
   localparam int unsigned DEFAULT_ACCUMULATOR_BITS = 28;  // bits of an accumulator
-  // neuron positions per engine, all layers: sum of K_l * LANES
+  // neuron positions per engine, all layers: sum of K_l * LANES; layer 0 may take half of them (two table
+  // rows are held)
   localparam int unsigned DEFAULT_NEURON_DEPTH = 2048;
   // accumulators per lane and bank: sum of 4 * K_l over the even layers, and over the odd layers
   localparam int unsigned DEFAULT_ACCUMULATOR_DEPTH = 1024;
-  localparam int unsigned DEFAULT_LOGIT_DEPTH = 1024;  // decoder rows per lane: K_dec
-  localparam int unsigned DEFAULT_POINTER_DEPTH = 8192;  // column pointers of an image
+  localparam int unsigned DEFAULT_LOGIT_DEPTH = 1024;  // decoder rows per decoder lane: K_dec
+  localparam int unsigned DEFAULT_POINTER_DEPTH = 8192;  // column pointers of an image: sum of 2 * H_l + 1
   localparam int unsigned DEFAULT_MAX_BURST_BEATS = 16;  // longest burst
   localparam int unsigned DEFAULT_READS_IN_FLIGHT = 8;  // bursts requested and not yet complete, per port
 
   // -- model image and result buffers
   localparam logic [31:0] IMAGE_MAGIC = 32'h54524745;
-  localparam int unsigned IMAGE_FORMAT_VERSION = 1;
+  localparam int unsigned IMAGE_FORMAT_VERSION = 2;
   localparam int unsigned IMAGE_HEADER_BYTES = 512;
   localparam int unsigned IMAGE_ALIGNMENT = 64;
   localparam int unsigned IMAGE_MAX_LAYERS = 8;
   localparam int unsigned IMAGE_MAX_ENGINES = 8;
   localparam int unsigned IMAGE_RESULT_BYTES = 32;
-  localparam int unsigned IMAGE_COUNTERS_BYTES = 256;
+  localparam int unsigned IMAGE_COUNTERS_BYTES = 320;
 
   // -- the kernel
-  localparam logic [31:0] KERNEL_VERSION = 32'd1;
+  localparam logic [31:0] KERNEL_VERSION = 32'd2;
 
   // -- numbers
   localparam int unsigned EVENT_BITS = 8;
@@ -89,7 +95,7 @@ package egret_pkg;
   localparam logic [7:0] ERROR_BAD_ADDRESS = 8'd3;
   // no Egret model image of this format version at the image address, or its header contradicts itself
   localparam logic [7:0] ERROR_BAD_IMAGE = 8'd4;
-  // the image was packed for other engines, lanes, weight bits, gap bits, bus bytes or accumulator bits
+  // the image was packed for another build: other engines, lanes, bits or bus bytes
   localparam logic [7:0] ERROR_WRONG_BUILD = 8'd5;
   localparam logic [7:0] ERROR_LIMIT = 8'd6;  // the model is larger than a limit of this build
   localparam logic [7:0] ERROR_BAD_TOKEN = 8'd7;  // an input token is not in the vocabulary
@@ -101,7 +107,7 @@ package egret_pkg;
   // -- counters: index of the first 64-bit word in the block
   localparam int unsigned COUNTER_IDENTITY = 0;  // magic << 32 | kernel version
   // engines, lanes << 8, weight bits << 16, gap bits << 24, bus bytes << 32, accumulator bits << 40, maximum
-  // layers << 48
+  // layers << 48, decoder lanes << 56
   localparam int unsigned COUNTER_BUILD = 1;
   // NEURON_DEPTH, ACCUMULATOR_DEPTH << 16, LOGIT_DEPTH << 32, POINTER_DEPTH << 48 (each less 1)
   localparam int unsigned COUNTER_LIMITS = 2;
@@ -111,10 +117,13 @@ package egret_pkg;
   localparam int unsigned COUNTER_MACS = 5;
   // cycles of neuron update or decoder sweep with no read outstanding on any engine
   localparam int unsigned COUNTER_UPDATE_CYCLES = 6;
+  localparam int unsigned COUNTER_DECODER_BUILD = 7;  // decoder weight bits, decoder gap bits << 8
   localparam int unsigned COUNTER_EVENTS = 8;  // events of each layer
   localparam int unsigned COUNTER_BEATS = 16;  // data beats of columns and table rows, of each engine
   // cycles in which the engine had a read outstanding and no data beat arrived
   localparam int unsigned COUNTER_WAIT_CYCLES = 24;
+  // cycles in which a decoder sweep waited for room to write logits
+  localparam int unsigned COUNTER_WRITE_CYCLES = 32;
 
 endpackage
 /* verilator lint_on UNUSEDPARAM */

@@ -8,6 +8,9 @@ module engine #(
     parameter int unsigned BUS_BYTES         = 8,
     parameter int unsigned WEIGHT_BITS       = 8,
     parameter int unsigned GAP_BITS          = 4,
+    parameter int unsigned DECODER_LANES     = 5,
+    parameter int unsigned DECODER_WEIGHT_BITS = 8,
+    parameter int unsigned DECODER_GAP_BITS  = 4,
     parameter int unsigned ACCUMULATOR_BITS  = 28,
     parameter int unsigned NEURON_DEPTH      = 2048,
     parameter int unsigned ACCUMULATOR_DEPTH = 1024,
@@ -34,13 +37,17 @@ module engine #(
 
     input  logic   update_start,
     input  kernel_types_pkg::layer_t layer,
+    input  logic   update_wave,     // parity of the wave that the update belongs to
+    output logic   update_ready,    // the next update may start
     output logic   update_busy,
 
     input  logic               sweep_start,
+    input  logic               sweep_token,    // parity of the token whose logits these are
     input  logic               write_logits,
     input  logic [15:0]        decoder_groups,
     input  logic [31:0]        vocabulary,
     output logic               sweep_busy,
+    output logic               sweep_waiting,  // for room to write logits
     output logic               best_valid,
     output logic signed [31:0] best_logit,
     output logic [31:0]        best_word,
@@ -48,6 +55,8 @@ module engine #(
     output logic        event_valid,
     output logic [15:0] event_neuron,
     output logic [7:0]  event_value,
+    output logic [2:0]  event_layer,
+    output logic        event_last,   // pulse: the update is over, no more events of it will come
 
     // -- header and token beats, for whoever asked
     output logic                   beat_valid,
@@ -101,16 +110,20 @@ module engine #(
     input  logic [1:0]             m_axi_bresp
 );
 
-  localparam int unsigned ENTRY_BITS = WEIGHT_BITS + GAP_BITS;
+  localparam int unsigned ENTRY_BITS         = WEIGHT_BITS + GAP_BITS;
+  localparam int unsigned DECODER_ENTRY_BITS = DECODER_WEIGHT_BITS + DECODER_GAP_BITS;
 
   initial begin
     if (LANES * ENTRY_BITS > 8 * BUS_BYTES) $error("engine: LANES entries of %0d bits do not fit a beat", ENTRY_BITS);
+    if (DECODER_LANES * DECODER_ENTRY_BITS > 8 * BUS_BYTES) begin
+      $error("engine: DECODER_LANES entries of %0d bits do not fit a beat", DECODER_ENTRY_BITS);
+    end
   end
 
   // -- fetch
   logic beat_first;
   logic [7:0] beat_value;
-  logic [1:0] beat_bank;
+  logic [2:0] beat_bank;
   logic [15:0] beat_accumulator_base;
 
   column_fetcher #(
@@ -158,51 +171,110 @@ module engine #(
   assign counted_beat = beat_valid && (beat_destination == kernel_types_pkg::TO_LANES
                                        || beat_destination == kernel_types_pkg::TO_TABLE);
 
-  // -- lanes
+  // -- clocks of the units that idle most of the time (in simulation, see clock_gate)
+  logic memory_beat;  // for one of the units' memories
+  logic update_clk, sweep_clk, lanes_clk, decoder_lanes_clk;
+  logic lanes_work, decoder_lanes_work;
+  logic [3:0] lanes_worked, decoder_lanes_worked;  // until a lane's pipeline is empty
+  assign memory_beat        = beat_valid && beat_destination != kernel_types_pkg::TO_LANES;
+  assign lanes_work         = (column_beat && !decoder_beat) || sweep_enable != '0;
+  assign decoder_lanes_work = (column_beat && decoder_beat) || logit_enable != '0;
+  always_ff @(posedge clk) begin
+    lanes_worked         <= {lanes_worked[2:0], lanes_work};
+    decoder_lanes_worked <= {decoder_lanes_worked[2:0], decoder_lanes_work};
+  end
+  clock_gate update_gate (
+      .clk,
+      .run  (rst || update_start || update_busy || clear || memory_beat),
+      .gated(update_clk)
+  );
+  clock_gate sweep_gate (
+      .clk,
+      .run  (rst || sweep_start || sweep_busy || memory_beat),
+      .gated(sweep_clk)
+  );
+  clock_gate lanes_gate (
+      .clk,
+      .run  (rst || lanes_work || lanes_worked != '0),
+      .gated(lanes_clk)
+  );
+  clock_gate decoder_lanes_gate (
+      .clk,
+      .run  (rst || decoder_lanes_work || decoder_lanes_worked != '0),
+      .gated(decoder_lanes_clk)
+  );
+
+  // -- lanes: those of the layers and those of the decoder, each with its own entries and accumulators
+  logic column_beat, decoder_beat;
+  assign column_beat  = beat_valid && beat_destination == kernel_types_pkg::TO_LANES;
+  assign decoder_beat = beat_bank[kernel_types_pkg::BANK_DECODER_BIT];
+
   logic [LANES-1:0] mac;
-  logic [1:0] sweep_enable, update_sweep_enable;
-  logic [15:0] sweep_address, update_sweep_address, logit_address, sweep_logit_address;
-  logic logit_enable, sweep_logit_enable;
-  logic [LANES-1:0][1:0][ACCUMULATOR_BITS-1:0] bank_sum;
-  logic [LANES-1:0][ACCUMULATOR_BITS-1:0] layer_sum, logit_sum;
-
-  assign sweep_enable  = clear ? 2'b11 : update_sweep_enable;
+  logic [kernel_types_pkg::LAYER_BANKS-1:0] sweep_enable, update_sweep_enable;
+  logic [15:0] sweep_address, update_sweep_address;
+  logic [LANES-1:0][ACCUMULATOR_BITS-1:0] layer_sum;
+  assign sweep_enable  = clear ? '1 : update_sweep_enable;
   assign sweep_address = clear ? clear_address : update_sweep_address;
-  assign logit_enable  = clear || sweep_logit_enable;
-  assign logit_address = clear ? clear_address : sweep_logit_address;
-
-  logic swept_odd;
-  always_ff @(posedge clk) swept_odd <= update_sweep_enable[1];
 
   for (genvar l = 0; l < LANES; l++) begin : g_lane
     lane #(
         .WEIGHT_BITS(WEIGHT_BITS),
         .GAP_BITS(GAP_BITS),
         .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
-        .ACCUMULATOR_DEPTH(ACCUMULATOR_DEPTH),
-        .LOGIT_DEPTH(LOGIT_DEPTH)
+        .BANKS(kernel_types_pkg::LAYER_BANKS),
+        .DEPTH(ACCUMULATOR_DEPTH)
     ) lane (
-        .clk,
-        .entry_valid(beat_valid && beat_destination == kernel_types_pkg::TO_LANES),
+        .clk        (lanes_clk),
+        .entry_valid(column_beat && !decoder_beat),
         .entry_first(beat_first),
         .entry      (beat_data[ENTRY_BITS*l+:ENTRY_BITS]),
         .value      (beat_value),
-        .bank       (beat_bank),
+        .bank       (beat_bank[1:0]),
         .base       (beat_accumulator_base),
         .mac        (mac[l]),
         .sweep_enable,
         .sweep_address,
-        .sweep_sum  (bank_sum[l]),
-        .logit_enable,
-        .logit_address,
-        .logit_sum  (logit_sum[l])
+        .sweep_sum  (layer_sum[l])
     );
-    assign layer_sum[l] = swept_odd ? bank_sum[l][1] : bank_sum[l][0];
   end
 
+  logic [DECODER_LANES-1:0] decoder_mac;
+  logic [kernel_types_pkg::LOGIT_BANKS-1:0] logit_enable, sweep_logit_bank;
+  logic sweep_logit_enable, swept_token;
+  logic [15:0] logit_address, sweep_logit_address;
+  logic [DECODER_LANES-1:0][ACCUMULATOR_BITS-1:0] logit_sum;
+  always_ff @(posedge clk) if (sweep_start) swept_token <= sweep_token;
+  assign sweep_logit_bank = {swept_token, !swept_token};
+  assign logit_enable     = clear ? '1 : sweep_logit_enable ? sweep_logit_bank : '0;
+  assign logit_address    = clear ? clear_address : sweep_logit_address;
+
+  for (genvar l = 0; l < DECODER_LANES; l++) begin : g_decoder_lane
+    lane #(
+        .WEIGHT_BITS(DECODER_WEIGHT_BITS),
+        .GAP_BITS(DECODER_GAP_BITS),
+        .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
+        .BANKS(kernel_types_pkg::LOGIT_BANKS),
+        .DEPTH(LOGIT_DEPTH)
+    ) lane (
+        .clk          (decoder_lanes_clk),
+        .entry_valid  (column_beat && decoder_beat),
+        .entry_first  (beat_first),
+        .entry        (beat_data[DECODER_ENTRY_BITS*l+:DECODER_ENTRY_BITS]),
+        .value        (beat_value),
+        .bank         (beat_bank[0]),
+        .base         (beat_accumulator_base),
+        .mac          (decoder_mac[l]),
+        .sweep_enable (logit_enable),
+        .sweep_address(logit_address),
+        .sweep_sum    (logit_sum[l])
+    );
+  end
+
+  // A beat is for one kind of lane only, so only one of the two counts is not zero.
   always_comb begin
     macs = '0;
     for (int l = 0; l < LANES; l++) macs += 8'(mac[l]);
+    for (int l = 0; l < DECODER_LANES; l++) macs += 8'(decoder_mac[l]);
   end
 
   // -- neuron records: 16 bytes, of which the last four are zero
@@ -248,10 +320,12 @@ module engine #(
       .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
       .NEURON_DEPTH(NEURON_DEPTH)
   ) update (
-      .clk,
+      .clk              (update_clk),
       .rst,
       .start            (update_start),
       .layer,
+      .wave             (update_wave),
+      .ready            (update_ready),
       .busy             (update_busy),
       .sweep_enable     (update_sweep_enable),
       .sweep_address    (update_sweep_address),
@@ -260,6 +334,7 @@ module engine #(
       .record_write_position,
       .record_write_data,
       .table_write      (table_beat),
+      .table_write_buffer(beat_bank[0]),
       .table_write_plane(table_plane_now),
       .table_write_word (table_word_now),
       .table_write_data (beat_data),
@@ -267,7 +342,9 @@ module engine #(
       .clear_position   (clear_address),
       .event_valid,
       .event_neuron,
-      .event_value
+      .event_value,
+      .event_layer,
+      .event_last
   );
 
   // -- decoder
@@ -276,18 +353,19 @@ module engine #(
   decoder_sweep #(
       .ENGINES(ENGINES),
       .ENGINE(ENGINE),
-      .LANES(LANES),
+      .LANES(DECODER_LANES),
       .BUS_BYTES(BUS_BYTES),
       .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
       .LOGIT_DEPTH(LOGIT_DEPTH)
   ) decoder (
-      .clk,
+      .clk               (sweep_clk),
       .rst,
       .start             (sweep_start),
       .write_logits,
       .groups            (decoder_groups),
       .vocabulary,
       .busy              (sweep_busy),
+      .waiting           (sweep_waiting),
       .logit_enable      (sweep_logit_enable),
       .logit_address     (sweep_logit_address),
       .logit_sum,

@@ -1,9 +1,10 @@
 // Keeps the events (neuron, value) of every layer, a list per layer and engine, and plays the lists of a layer to the
 // column fetchers as column requests.
 //
-// Each engine's neuron update appends to its own list, so that all of them may fire in one cycle. A list stays
-// until the layer's next update overwrites it: it is played for the layer above, for the decoder, and, one
-// token later, for the layer's own recurrent weights.
+// Each engine's neuron update appends to its own list, so that all of them may fire in one cycle. A list may be
+// played while it grows: each event is asked for as soon as its neuron has fired, and the play ends with the
+// update. A list stays until the layer's next update begins, so it can be played again, at the start of the
+// next command or of the next generated token, for the layer's recurrent weights.
 module event_queue #(
     parameter int unsigned ENGINES      = 2,
     parameter int unsigned NEURON_DEPTH = 2048,
@@ -12,135 +13,156 @@ module event_queue #(
     input logic clk,
     input logic rst,
 
-    input logic clear,  // forget all events
+    input logic [3:0] layers,
+
+    input logic clear,      // forget all events
+    input logic run_begin,  // tokens are counted from here
 
     input logic                            append_start,  // an update of this layer begins: empty its lists
     input logic [2:0]                      append_layer,
-    input logic [15:0]                     append_base,   // the layer's first position
+    input logic [MAX_LAYERS-1:0][15:0]     position_base,  // of each layer
     input logic [ENGINES-1:0]              event_valid,
+    input logic [2:0]                      event_layer,
     input logic [ENGINES-1:0][15:0]        event_neuron,
     input logic [ENGINES-1:0][7:0]         event_value,
+    input logic                            event_last,     // no more events of the layer's update will come
 
-    input  logic        phase_start,
-    input  kernel_types_pkg::phase_t      phase,
-    input  logic [15:0] phase_base,  // the first position of the phase's layer
-    output logic        phase_busy,
+    input  logic                    play_start,
+    input  kernel_types_pkg::play_t play,
+    output logic                    play_busy,
 
-    output logic     request_valid,
+    output logic                       request_valid,
     output kernel_types_pkg::request_t request,
-    input  logic     request_ready,
+    input  logic                       request_ready,
 
-    output logic [MAX_LAYERS-1:0][15:0] events  // in each layer's lists, all engines
+    input  logic [3:0]                  record_token,   // number of a token, modulo 16
+    output logic [MAX_LAYERS-1:0][15:0] record_events   // how many events it caused in each layer
 );
 
   localparam int unsigned ADDRESS_BITS = $clog2(NEURON_DEPTH);
   localparam int unsigned ENGINE_BITS  = ENGINES > 1 ? $clog2(ENGINES) : 1;
-  localparam int unsigned LAYER_BITS   = $clog2(MAX_LAYERS);
 
   // -- lists
   logic [ENGINES-1:0][MAX_LAYERS-1:0][15:0] length;
-  logic [LAYER_BITS-1:0] writing;
-  logic [15:0] write_base;
-  logic read_enable;
-  logic [15:0] read_index;
-  kernel_types_pkg::phase_t current;
+  logic [MAX_LAYERS-1:0] growing;  // an update may still append
+  logic [ENGINES-1:0] read_enable;
+  logic [ENGINES-1:0][15:0] read_index;
+  kernel_types_pkg::play_t current;
   logic [15:0] current_base;
-  logic [ENGINES-1:0][23:0] read_event;
-
-  always_ff @(posedge clk) begin
-    if (append_start) begin
-      writing    <= append_layer[LAYER_BITS-1:0];
-      write_base <= append_base;
-    end
-  end
+  logic [ENGINES-1:0][22:0] read_event;  // a layer has fewer than 2^15 neurons: its pointers are twice as many
 
   always_ff @(posedge clk) begin
     if (rst || clear) begin
-      length <= '0;
+      length  <= '0;
+      growing <= '0;
     end else begin
       for (int e = 0; e < ENGINES; e++) begin
-        if (append_start) length[e][append_layer[LAYER_BITS-1:0]] <= '0;
-        else if (event_valid[e]) length[e][writing] <= length[e][writing] + 16'd1;
+        if (event_valid[e]) length[e][event_layer] <= length[e][event_layer] + 16'd1;
+        if (append_start) length[e][append_layer] <= '0;
       end
+      if (event_last) growing[event_layer] <= 1'b0;
+      if (append_start) growing[append_layer] <= 1'b1;
     end
   end
 
   for (genvar e = 0; e < ENGINES; e++) begin : g_list
     logic [15:0] write_address, read_address;
-    assign write_address = write_base + length[e][writing];
-    assign read_address  = current_base + read_index;
+    assign write_address = position_base[event_layer] + length[e][event_layer];
+    assign read_address  = current_base + read_index[e];
     block_memory #(
-        .WIDTH(24),
+        .WIDTH(23),
         .DEPTH(NEURON_DEPTH)
     ) list (
         .clk,
         .write_enable (event_valid[e]),
         .write_address(write_address[ADDRESS_BITS-1:0]),
-        .write_data   ({event_neuron[e], event_value[e]}),
-        .read_enable,
+        .write_data   ({event_neuron[e][14:0], event_value[e]}),
+        .read_enable  (read_enable[e]),
         .read_address (read_address[ADDRESS_BITS-1:0]),
         .read_data    (read_event[e])
     );
   end
 
+  // -- play: engines in turn, an event per cycle
+  logic playing, offering;
+  logic [ENGINE_BITS-1:0] engine, offered_engine;
+  logic can_read, nothing_left;
+  logic [ENGINES-1:0] left;
   always_comb begin
-    events = '0;
-    for (int l = 0; l < MAX_LAYERS; l++) for (int e = 0; e < ENGINES; e++) events[l] += length[e][l];
+    for (int e = 0; e < ENGINES; e++) left[e] = read_index[e] != length[e][current.layer];
   end
-
-  // -- play: engine after engine, an event every second cycle (a column takes longer to fetch than that)
-  typedef enum logic [1:0] {
-    IDLE,
-    READ,
-    OFFER
-  } state_e;
-  state_e state;
-  logic [ENGINE_BITS-1:0] engine;
-  logic [15:0] current_length;
-  assign current_length = length[engine][current.layer[LAYER_BITS-1:0]];
-  assign read_enable    = state == READ && read_index < current_length;
-  assign phase_busy     = state != IDLE;
+  assign nothing_left = left == '0 && !growing[current.layer];
+  assign can_read     = playing && (!offering || request_ready);
+  always_comb begin
+    read_enable         = '0;
+    read_enable[engine] = can_read && left[engine];
+  end
+  assign play_busy = playing || offering;
 
   always_ff @(posedge clk) begin
     if (rst) begin
-      state <= IDLE;
+      playing  <= 1'b0;
+      offering <= 1'b0;
     end else begin
-      case (state)
-        IDLE:
-          if (phase_start) begin
-            current      <= phase;
-            current_base <= phase_base;
-            engine       <= '0;
-            read_index   <= '0;
-            state        <= READ;
-          end
-        READ:
-          if (read_enable) begin
-            state <= OFFER;
-          end else if (32'(engine) == ENGINES - 1) begin
-            state <= IDLE;
-          end else begin
-            engine     <= engine + 1'b1;
-            read_index <= '0;
-          end
-        default:  // OFFER
-          if (request_ready) begin
-            read_index <= read_index + 16'd1;
-            state      <= READ;
-          end
-      endcase
+      if (play_start) begin
+        playing      <= 1'b1;
+        current      <= play;
+        current_base <= position_base[play.layer];
+        engine       <= '0;
+        read_index   <= '0;
+      end else if (can_read) begin
+        engine <= 32'(engine) == ENGINES - 1 ? '0 : engine + 1'b1;
+        for (int e = 0; e < ENGINES; e++) read_index[e] <= read_index[e] + 16'(read_enable[e]);
+        if (nothing_left) playing <= 1'b0;
+      end
+      if (can_read && left[engine]) begin
+        offering       <= 1'b1;
+        offered_engine <= engine;
+      end else if (request_ready) begin
+        offering <= 1'b0;
+      end
     end
   end
 
-  assign request_valid = state == OFFER;
+  // Pointer 2 j is where the forward column of neuron j begins, and pointer 2 j + 1 where its recurrent column does.
+  logic [22:0] offered;
+  assign offered       = read_event[offered_engine];
+  assign request_valid = offering;
   always_comb begin
-    request                  = '0;
-    request.kind             = kernel_types_pkg::REQUEST_COLUMN;
-    request.destination      = kernel_types_pkg::TO_LANES;
-    request.pointer          = current.pointer_base + read_event[engine][23:8];
-    request.value            = read_event[engine][7:0];
-    request.bank             = current.bank;
-    request.accumulator_base = current.accumulator_base;
+    request                = '0;
+    request.kind           = kernel_types_pkg::REQUEST_COLUMN;
+    request.destination    = kernel_types_pkg::TO_LANES;
+    request.pointer        = current.pointer_base + {offered[22:8], 1'b0};
+    request.value          = offered[7:0];
+    request.forward        = current.forward;
+    request.recurrent      = current.recurrent;
+    request.forward_bank   = current.forward_bank;
+    request.forward_base   = current.forward_base;
+    request.recurrent_bank = current.recurrent_bank;
+    request.recurrent_base = current.recurrent_base;
+  end
+
+  // -- events of the tokens that are under way: layers are ahead of each other, and all of them of the record
+  logic counted;
+  logic [2:0] counted_layer;
+  logic [MAX_LAYERS-1:0][3:0] token;  // that each layer's next update is for
+  logic [15:0] count;
+  always_comb begin
+    count = '0;
+    for (int e = 0; e < ENGINES; e++) count += length[e][counted_layer];
+  end
+  always_ff @(posedge clk) begin
+    counted       <= !rst && event_last;
+    counted_layer <= event_layer;
+    if (run_begin) token <= '0;
+    else if (counted) token[counted_layer] <= token[counted_layer] + 4'd1;
+  end
+  for (genvar l = 0; l < MAX_LAYERS; l++) begin : g_count
+    logic [15:0] counts[16];
+    always_ff @(posedge clk) begin
+      if (counted && 32'(counted_layer) == l) counts[token[l]] <= count;
+    end
+    assign record_events[l] = l < 32'(layers) ? counts[record_token] : '0;
   end
 
 endmodule

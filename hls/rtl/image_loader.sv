@@ -9,6 +9,9 @@ module image_loader #(
     parameter int unsigned BUS_BYTES         = 8,
     parameter int unsigned WEIGHT_BITS       = 8,
     parameter int unsigned GAP_BITS          = 4,
+    parameter int unsigned DECODER_LANES     = 5,
+    parameter int unsigned DECODER_WEIGHT_BITS = 8,
+    parameter int unsigned DECODER_GAP_BITS  = 4,
     parameter int unsigned ACCUMULATOR_BITS  = 28,
     parameter int unsigned NEURON_DEPTH      = 2048,
     parameter int unsigned ACCUMULATOR_DEPTH = 1024,
@@ -38,11 +41,9 @@ module image_loader #(
     output logic [3:0]                              layers,
     output logic [31:0]                             vocabulary,
     output kernel_types_pkg::layer_t [egret_pkg::IMAGE_MAX_LAYERS-1:0] layer,
-    // R_l: the layer's own events; then W_l+1, or the decoder for the last layer
-    output kernel_types_pkg::phase_t [egret_pkg::IMAGE_MAX_LAYERS-1:0] recurrent_phase,
-    output kernel_types_pkg::phase_t [egret_pkg::IMAGE_MAX_LAYERS-1:0] forward_phase,
+    output logic [egret_pkg::IMAGE_MAX_LAYERS-1:0][15:0] position_base,  // of each layer, in every engine
     output logic [15:0]                             decoder_groups,
-    output logic [31:0]                             decoder_positions,  // decoder_groups * LANES
+    output logic [31:0]                             decoder_positions,  // decoder_groups * DECODER_LANES
     output logic [15:0]                             table_plane_beats,
     output logic [15:0]                             table_row_beats,
     output logic [ENGINES-1:0][63:0]                table_address,
@@ -51,6 +52,7 @@ module image_loader #(
 );
 
   localparam int unsigned SLOTS         = ENGINES * LANES;
+  localparam int unsigned DECODER_SLOTS = ENGINES * DECODER_LANES;
   localparam int unsigned BEAT_SHIFT    = $clog2(BUS_BYTES);
   localparam int unsigned HEADER_BEATS  = egret_pkg::IMAGE_HEADER_BYTES / BUS_BYTES;
   localparam int unsigned HEADER_BITS   = $clog2(HEADER_BEATS);
@@ -59,7 +61,9 @@ module image_loader #(
   localparam int unsigned TABLE_SHIFT   = BEAT_SHIFT - 1;  // int16 entries in a beat, as a shift
   localparam logic [31:0] BUILD_WORD =
       {8'(GAP_BITS), 8'(WEIGHT_BITS), 8'(LANES), 8'(ENGINES)};
-  localparam logic [31:0] BUS_WORD = {16'd0, 8'(ACCUMULATOR_BITS), 8'(BUS_BYTES)};
+  localparam logic [31:0] BUS_WORD = {
+    4'(DECODER_GAP_BITS), 4'(DECODER_WEIGHT_BITS), 8'(DECODER_LANES), 8'(ACCUMULATOR_BITS), 8'(BUS_BYTES)
+  };
 
   typedef enum logic [4:0] {
     IDLE,
@@ -70,7 +74,7 @@ module image_loader #(
     CHECK_LAYER,       // words 8 to 15
     COUNT_GROUPS,      // of the layer: a round of SLOTS neurons per cycle
     STORE_LAYER,
-    COUNT_WORDS,       // of the decoder, likewise
+    COUNT_WORDS,       // of the decoder, likewise: DECODER_SLOTS words
     MEASURE_ROW,       // of the table
     MULTIPLY_TABLE,    // the two halves of the product
     MEASURE_TABLE,
@@ -95,10 +99,10 @@ module image_loader #(
   logic [15:0] neurons;                   // of the layer being counted
   logic [31:0] uncounted;                 // neurons or words that are in none of the groups counted so far
   logic [15:0] groups;
-  logic [15:0] position_base, accumulator_base;  // where the layer being counted begins
+  logic [15:0] first_position, accumulator_base;  // where the layer being counted begins
   logic [16:0] positions;                 // all layers so far
   logic [1:0][15:0] accumulators;         // per bank, all layers so far
-  logic [17:0] pointers, next_pointers;   // all matrices so far; with those of the layer being counted
+  logic [17:0] pointers, next_pointers;   // all layers so far; with those of the layer being counted
   logic [47:0] table_beats;               // of an engine's whole table
   logic [ENGINE_BITS-1:0] engine;
   logic [2:0] field;                      // word of the engine's header entry
@@ -128,40 +132,33 @@ module image_loader #(
   end
 
   logic counted, no_room;  // no_room: the next group would not fit the engines' memories
-  assign counted = uncounted <= 32'(SLOTS);
+  logic words_counted;
+  assign counted       = uncounted <= 32'(SLOTS);
+  assign words_counted = uncounted <= 32'(DECODER_SLOTS);
+  // Layer 0 may take half of the positions only: two of its table rows are held.
   assign no_room = NEURON_DEPTH < LANES || positions > 17'(NEURON_DEPTH - LANES)
+                   || (index == '0 && (NEURON_DEPTH / 2 < LANES || positions > 17'(NEURON_DEPTH / 2 - LANES)))
                    || accumulators[bank] > 16'(ACCUMULATOR_DEPTH - 4);
   logic [31:0] table_low_product, table_high_product;
 
   // What the layer being counted comes to, in STORE_LAYER.
   logic bank;
   kernel_types_pkg::layer_t counted_layer;
-  kernel_types_pkg::phase_t counted_recurrent, counted_forward;
-  assign bank = index[0];
+  logic last_layer;
+  assign bank       = index[0];
+  assign last_layer = index + 4'd1 == layers;
   always_comb begin
     counted_layer.layer            = index[2:0];
     counted_layer.neurons          = neurons;
     counted_layer.groups           = groups;
-    counted_layer.position_base    = position_base;
-    counted_layer.bank             = bank ? kernel_types_pkg::BANK_ODD : kernel_types_pkg::BANK_EVEN;
+    counted_layer.position_base    = first_position;
     counted_layer.accumulator_base = accumulator_base;
-
-    counted_recurrent.layer            = index[2:0];
-    counted_recurrent.pointer_base     = pointers[15:0];
-    counted_recurrent.bank             = counted_layer.bank;
     // gx stands first in memory; the recurrent matrix has z, r, gr
-    counted_recurrent.accumulator_base = accumulator_base + groups;
-
-    counted_forward.layer        = index[2:0];
-    counted_forward.pointer_base = pointers[15:0] + neurons + 16'd1;
-    if (index + 4'd1 == layers) begin
-      counted_forward.bank             = kernel_types_pkg::BANK_DECODER;
-      counted_forward.accumulator_base = '0;
-    end else begin
-      counted_forward.bank             = bank ? kernel_types_pkg::BANK_EVEN : kernel_types_pkg::BANK_ODD;
-      // what the layers before have taken in the next layer's bank: its own base, gx first
-      counted_forward.accumulator_base = accumulators[~bank];
-    end
+    counted_layer.recurrent_base   = accumulator_base + groups;
+    counted_layer.pointer_base     = pointers[15:0];
+    counted_layer.last             = last_layer;
+    // what the layers before have taken in the next layer's banks: its own base, gx first
+    counted_layer.forward_base     = last_layer ? '0 : accumulators[~bank];
   end
 
   task automatic fail(input logic [7:0] code);
@@ -170,7 +167,7 @@ module image_loader #(
   endtask
 
   always_ff @(posedge clk) begin
-    next_pointers      <= pointers + 18'd2 + {1'b0, neurons, 1'b0};
+    next_pointers      <= pointers + 18'd1 + {1'b0, neurons, 1'b0};
     table_low_product  <= 32'(vocabulary[15:0]) * 32'(table_row_beats);
     table_high_product <= 32'(vocabulary[31:16]) * 32'(table_row_beats);
   end
@@ -237,7 +234,7 @@ module image_loader #(
           end else if (word > 32'd65535) begin
             fail(egret_pkg::ERROR_LIMIT);
           end else begin
-            position_base    <= positions[15:0];
+            first_position   <= positions[15:0];
             accumulator_base <= accumulators[bank];
             state            <= COUNT_GROUPS;
           end
@@ -257,12 +254,11 @@ module image_loader #(
         end
 
         STORE_LAYER: begin
-          layer[index[2:0]]           <= counted_layer;
-          recurrent_phase[index[2:0]] <= counted_recurrent;
-          forward_phase[index[2:0]]   <= counted_forward;
-          pointers                    <= next_pointers;
-          index                       <= index + 4'd1;
-          word_index                  <= word_index + 7'd1;
+          layer[index[2:0]]         <= counted_layer;
+          position_base[index[2:0]] <= first_position;
+          pointers                  <= next_pointers;
+          index                     <= index + 4'd1;
+          word_index                <= word_index + 7'd1;
           if (next_pointers > 18'(POINTER_DEPTH)) begin
             fail(egret_pkg::ERROR_LIMIT);
           end else if (index + 4'd1 == 4'(egret_pkg::IMAGE_MAX_LAYERS)) begin
@@ -276,12 +272,12 @@ module image_loader #(
         end
 
         COUNT_WORDS: begin
-          uncounted         <= uncounted - 32'(SLOTS);
+          uncounted         <= uncounted - 32'(DECODER_SLOTS);
           groups            <= groups + 16'd1;
-          decoder_positions <= decoder_positions + 32'(LANES);
+          decoder_positions <= decoder_positions + 32'(DECODER_LANES);
           if (groups > 16'(LOGIT_DEPTH - 1)) begin
             fail(egret_pkg::ERROR_LIMIT);
-          end else if (counted) begin
+          end else if (words_counted) begin
             decoder_groups <= groups + 16'd1;
             // a plane of the table: int16 entries for the positions of layer 0
             table_plane_beats <= (16'(layer0_positions) + 16'((1 << TABLE_SHIFT) - 1)) >> TABLE_SHIFT;
@@ -381,10 +377,8 @@ module image_loader #(
     end
   end
 
-  kernel_types_pkg::layer_t second_layer;
-  assign second_layer = layer[1];
   logic [15:0] layer0_positions;  // groups of layer 0, times LANES: where layer 1 starts, or all there are
-  assign layer0_positions = layers == 4'd1 ? positions[15:0] : second_layer.position_base;
+  assign layer0_positions = layers == 4'd1 ? positions[15:0] : position_base[1];
 
   assign busy = state != IDLE;
   assign done = state == FINISH;

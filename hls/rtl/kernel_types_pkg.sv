@@ -19,39 +19,53 @@ package kernel_types_pkg;
     REQUEST_MARK   = 2'd2   // report when everything requested before has been consumed
   } request_e;
 
-  // Accumulator banks: layers alternate between two, so that one can be swept by the neuron update while the
-  // other is being accumulated into; the decoder has its own.
-  localparam logic [1:0] BANK_EVEN    = 2'd0;
-  localparam logic [1:0] BANK_ODD     = 2'd1;
-  localparam logic [1:0] BANK_DECODER = 2'd2;
+  // Accumulator banks. A layer's sums for a token are in one of four banks: bit 1 is the parity of the wave that will
+  // sweep them, bit 0 that of the layer. The decoder's (bit 2 set) are in one of two: bit 0 is the parity of the token.
+  // So what a wave fires is added to the sums of the next wave while its own are being swept, and the next
+  // token's logits while the last one's are being read.
+  localparam int unsigned BANK_DECODER_BIT = 2;
+  localparam int unsigned LAYER_BANKS      = 4;
+  localparam int unsigned LOGIT_BANKS      = 2;
 
-  // What all engines are asked for in common; a block's address is each engine's own and stands beside it.
+  // What all engines are asked for in common; a block's address is each engine's own and stands beside it. A column
+  // request is for what one neuron feeds: its forward column, its recurrent column, or both, which are one block.
   typedef struct packed {
     request_e     kind;
     destination_e destination;
-    logic [23:0]  beats;             // block: data beats, at least 1
-    logic [15:0]  pointer;           // column: index of its first pointer
-    logic [7:0]   value;             // column: event value
-    logic [1:0]   bank;              // column: accumulators it goes to
-    logic [15:0]  accumulator_base;  // column: accumulator of row 0
+    logic [23:0]  beats;           // block: data beats, at least 1
+    logic [15:0]  pointer;         // column: index of the neuron's first pointer
+    logic [7:0]   value;           // column: event value
+    logic         forward;         // column: which of the two
+    logic         recurrent;
+    logic [2:0]   forward_bank;    // accumulators each goes to (table row: the buffer, bit 0)
+    logic [15:0]  forward_base;    // accumulator of row 0
+    logic [2:0]   recurrent_bank;
+    logic [15:0]  recurrent_base;
   } request_t;
 
-  // A phase: all columns of one matrix for one layer's events.
-  typedef struct packed {
-    logic [2:0]  layer;              // whose events
-    logic [15:0] pointer_base;       // pointer index of the matrix's column 0
-    logic [1:0]  bank;
-    logic [15:0] accumulator_base;
-  } phase_t;
-
-  // What a neuron update needs to know of its layer.
+  // A layer of the loaded model.
   typedef struct packed {
     logic [2:0]  layer;
     logic [15:0] neurons;
     logic [15:0] groups;             // rounds of ENGINES * LANES neurons
     logic [15:0] position_base;      // first record of the layer in each engine
-    logic [1:0]  bank;
-    logic [15:0] accumulator_base;
+    logic [15:0] accumulator_base;   // first accumulator: gx; z, r and gr follow, `groups` each
+    logic [15:0] recurrent_base;     // that of z, where rows of the recurrent matrix begin
+    logic [15:0] forward_base;       // where rows of the matrix above begin: the next layer's first, or 0
+    logic [15:0] pointer_base;       // index of the first column pointer
+    logic        last;               // the matrix above is the decoder
   } layer_t;
+
+  // The events of a layer, to be played as column requests.
+  typedef struct packed {
+    logic [2:0]  layer;              // whose events
+    logic [15:0] pointer_base;
+    logic        forward;            // ask for the columns of the matrix above,
+    logic        recurrent;          // and for those of the layer's recurrent matrix
+    logic [2:0]  forward_bank;
+    logic [15:0] forward_base;
+    logic [2:0]  recurrent_bank;
+    logic [15:0] recurrent_base;
+  } play_t;
 
 endpackage

@@ -6,14 +6,15 @@
 //   step 2  add, to the sum just made if one of the two entries ahead went to the same row
 //   step 3  write back
 //
-// A sweep (neuron update, decoder sweep, clearing) reads an accumulator and writes zero to it a cycle later.
-// It takes both ports of a bank: whoever orders sweeps keeps entries away from that bank meanwhile.
+// The accumulators are in banks. A sweep (neuron update, decoder sweep, clearing) reads an accumulator and writes
+// zero to it a cycle later. It takes both ports of a bank: whoever orders sweeps keeps entries away from that
+// bank meanwhile.
 module lane #(
-    parameter int unsigned WEIGHT_BITS       = 8,
-    parameter int unsigned GAP_BITS          = 4,
-    parameter int unsigned ACCUMULATOR_BITS  = 28,
-    parameter int unsigned ACCUMULATOR_DEPTH = 1024,
-    parameter int unsigned LOGIT_DEPTH       = 1024
+    parameter int unsigned WEIGHT_BITS      = 8,
+    parameter int unsigned GAP_BITS         = 4,   // 0: an entry for every row
+    parameter int unsigned ACCUMULATOR_BITS = 28,
+    parameter int unsigned BANKS            = 4,   // a power of two, at least 2
+    parameter int unsigned DEPTH            = 1024 // accumulators of a bank
 ) (
     input logic clk,
 
@@ -21,47 +22,51 @@ module lane #(
     input  logic                              entry_first,  // first entry of a column
     input  logic [WEIGHT_BITS+GAP_BITS-1:0]   entry,
     input  logic [7:0]                        value,
-    input  logic [1:0]                        bank,
+    input  logic [$clog2(BANKS)-1:0]          bank,
     input  logic [15:0]                       base,
     output logic                              mac,          // last cycle's entry had a non-zero weight
 
-    input  logic [1:0]                        sweep_enable,   // one bit per layer bank
+    input  logic [BANKS-1:0]                  sweep_enable,  // one bit per bank; more than one only to clear
     input  logic [15:0]                       sweep_address,
-    output logic [1:0][ACCUMULATOR_BITS-1:0]  sweep_sum,      // a cycle later, per bank
-    input  logic                              logit_enable,
-    input  logic [15:0]                       logit_address,
-    output logic [ACCUMULATOR_BITS-1:0]       logit_sum       // a cycle later
+    output logic [ACCUMULATOR_BITS-1:0]       sweep_sum      // a cycle later
 );
 
-  localparam int unsigned LAYER_BITS = $clog2(ACCUMULATOR_DEPTH);
-  localparam int unsigned LOGIT_BITS = $clog2(LOGIT_DEPTH);
+  localparam int unsigned ADDRESS_BITS = $clog2(DEPTH);
+  localparam int unsigned BANK_BITS    = $clog2(BANKS);
   localparam int unsigned PRODUCT_BITS = WEIGHT_BITS + 9;
 
   // -- step 0: the entry's row
   wire signed [WEIGHT_BITS-1:0] entry_weight = entry[WEIGHT_BITS-1:0];
-  wire [GAP_BITS-1:0] entry_gap = entry[WEIGHT_BITS+:GAP_BITS];
 
-  logic [15:0] row, next_row;
-  assign next_row = (entry_first ? base : row + 16'd1) + 16'(entry_gap);
+  logic [15:0] row, next_row, row_before_gap;
+  assign row_before_gap = entry_first ? base : row + 16'd1;
+  if (GAP_BITS == 0) begin : g_no_gap
+    assign next_row = row_before_gap;
+  end else begin : g_gap
+    wire [GAP_BITS-1:0] entry_gap = entry[WEIGHT_BITS+:GAP_BITS];
+    assign next_row = row_before_gap + 16'(entry_gap);
+  end
 
   logic                          valid_1;
   logic signed [WEIGHT_BITS-1:0] weight_1;
   logic [7:0]                    value_1;
-  logic [1:0]                    bank_1;
+  logic [BANK_BITS-1:0]          bank_1;
 
   always_ff @(posedge clk) begin
-    if (entry_valid) row <= next_row;
-    valid_1  <= entry_valid && entry_weight != '0;  // a zero weight changes nothing, wherever it points
-    weight_1 <= entry_weight;
-    value_1  <= value;
-    bank_1   <= bank;
+    valid_1 <= entry_valid && entry_weight != '0;  // a zero weight changes nothing, wherever it points
+    if (entry_valid) begin
+      row      <= next_row;
+      weight_1 <= entry_weight;
+      value_1  <= value;
+      bank_1   <= bank;
+    end
   end
   assign mac = valid_1;
 
   // -- step 1: read and multiply
   logic                             valid_2, valid_3;
   logic [15:0]                      row_2, row_3;
-  logic [1:0]                       bank_2, bank_3;
+  logic [BANK_BITS-1:0]             bank_2, bank_3;
   logic                             same_as_3, same_as_4;
   logic signed [PRODUCT_BITS-1:0]   product_2;
   logic [ACCUMULATOR_BITS-1:0]      sum_3, sum_4;
@@ -77,12 +82,10 @@ module lane #(
   end
 
   // -- step 2: add
-  logic [2:0][ACCUMULATOR_BITS-1:0] read_sum;
+  logic [BANKS-1:0][ACCUMULATOR_BITS-1:0] read_sum;
   logic [ACCUMULATOR_BITS-1:0] old_sum;
   always_comb begin
-    old_sum = read_sum[0];
-    if (bank_2 == kernel_types_pkg::BANK_ODD) old_sum = read_sum[1];
-    if (bank_2 == kernel_types_pkg::BANK_DECODER) old_sum = read_sum[2];
+    old_sum = read_sum[bank_2];
     if (same_as_4) old_sum = sum_4;
     if (same_as_3) old_sum = sum_3;
   end
@@ -96,46 +99,29 @@ module lane #(
   end
 
   // -- step 3: write back; sweeps share the ports
-  for (genvar b = 0; b < 2; b++) begin : g_layer_bank
-    logic sweeping;
-    logic [LAYER_BITS-1:0] swept_address;
-    always_ff @(posedge clk) begin
-      sweeping      <= sweep_enable[b];
-      swept_address <= sweep_address[LAYER_BITS-1:0];
-    end
+  logic [BANKS-1:0] sweeping;
+  logic [ADDRESS_BITS-1:0] swept_address;
+  logic [BANK_BITS-1:0] swept_bank;
+  always_ff @(posedge clk) begin
+    sweeping      <= sweep_enable;
+    swept_address <= sweep_address[ADDRESS_BITS-1:0];
+    for (int b = 0; b < BANKS; b++) if (sweep_enable[b]) swept_bank <= BANK_BITS'(b);
+  end
+  assign sweep_sum = read_sum[swept_bank];
+
+  for (genvar b = 0; b < BANKS; b++) begin : g_bank
     block_memory #(
         .WIDTH(ACCUMULATOR_BITS),
-        .DEPTH(ACCUMULATOR_DEPTH)
+        .DEPTH(DEPTH)
     ) accumulators (
         .clk,
-        .write_enable (sweeping || (valid_3 && bank_3 == 2'(b))),
-        .write_address(sweeping ? swept_address : row_3[LAYER_BITS-1:0]),
-        .write_data   (sweeping ? '0 : sum_3),
-        .read_enable  (sweep_enable[b] || (valid_1 && bank_1 == 2'(b))),
-        .read_address (sweep_enable[b] ? sweep_address[LAYER_BITS-1:0] : row[LAYER_BITS-1:0]),
+        .write_enable (sweeping[b] || (valid_3 && bank_3 == BANK_BITS'(b))),
+        .write_address(sweeping[b] ? swept_address : row_3[ADDRESS_BITS-1:0]),
+        .write_data   (sweeping[b] ? '0 : sum_3),
+        .read_enable  (sweep_enable[b] || (valid_1 && bank_1 == BANK_BITS'(b))),
+        .read_address (sweep_enable[b] ? sweep_address[ADDRESS_BITS-1:0] : row[ADDRESS_BITS-1:0]),
         .read_data    (read_sum[b])
     );
-    assign sweep_sum[b] = read_sum[b];
   end
-
-  logic logit_sweeping;
-  logic [LOGIT_BITS-1:0] swept_logit_address;
-  always_ff @(posedge clk) begin
-    logit_sweeping      <= logit_enable;
-    swept_logit_address <= logit_address[LOGIT_BITS-1:0];
-  end
-  block_memory #(
-      .WIDTH(ACCUMULATOR_BITS),
-      .DEPTH(LOGIT_DEPTH)
-  ) logit_accumulators (
-      .clk,
-      .write_enable (logit_sweeping || (valid_3 && bank_3 == kernel_types_pkg::BANK_DECODER)),
-      .write_address(logit_sweeping ? swept_logit_address : row_3[LOGIT_BITS-1:0]),
-      .write_data   (logit_sweeping ? '0 : sum_3),
-      .read_enable  (logit_enable || (valid_1 && bank_1 == kernel_types_pkg::BANK_DECODER)),
-      .read_address (logit_enable ? logit_address[LOGIT_BITS-1:0] : row[LOGIT_BITS-1:0]),
-      .read_data    (read_sum[2])
-  );
-  assign logit_sum = read_sum[2];
 
 endmodule

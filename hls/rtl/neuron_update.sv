@@ -4,7 +4,8 @@
 // The sweep goes group by group: LANES neurons (one per lane) share an address, and a neuron has four sums
 // (gx, z, r, gr), one after the other in its lane's memory. So a group is read in four cycles, all lanes at
 // once, gathered, and then passed to the pipeline one lane per cycle while the next group is being read:
-// max(4, LANES) cycles per group.
+// max(4, LANES) cycles per group. The next sweep may start as soon as the last group is on its way: what a stage
+// needs to know of its neuron's layer travels with the neuron.
 //
 //   stage 0   address the record, the state and the table row; pick the lane's sums
 //   stage 1   shift each sum right to 11 fractional bits
@@ -32,9 +33,11 @@ module neuron_update #(
 
     input  logic   start,
     input  kernel_types_pkg::layer_t layer,
+    input  logic   wave,     // parity of the wave: which banks to sweep, and which table row is the token's
+    output logic   ready,    // the next update may start
     output logic   busy,
 
-    output logic [1:0]                              sweep_enable,
+    output logic [kernel_types_pkg::LAYER_BANKS-1:0] sweep_enable,
     output logic [15:0]                             sweep_address,
     input  logic [LANES-1:0][ACCUMULATOR_BITS-1:0]  sweep_sum,      // of the layer's bank, a cycle later
 
@@ -43,6 +46,7 @@ module neuron_update #(
     input logic [95:0]  record_write_data,
 
     input logic                   table_write,
+    input logic                   table_write_buffer,
     input logic [1:0]             table_write_plane,  // 0 z, 1 r, 2 gx
     input logic [15:0]            table_write_word,
     input logic [8*BUS_BYTES-1:0] table_write_data,
@@ -52,7 +56,9 @@ module neuron_update #(
 
     output logic        event_valid,
     output logic [15:0] event_neuron,
-    output logic [7:0]  event_value
+    output logic [7:0]  event_value,
+    output logic [2:0]  event_layer,
+    output logic        event_last   // pulse: the layer's last neuron is through, whether it fired or not
 );
 
   localparam int unsigned POSITION_BITS = $clog2(NEURON_DEPTH);
@@ -62,8 +68,9 @@ module neuron_update #(
   localparam int unsigned LANE_BITS     = LANES > 1 ? $clog2(LANES) : 1;
   localparam int unsigned TABLE_ENTRIES = BUS_BYTES / 2;  // int16 in a word of the table buffer
   localparam int unsigned TABLE_SHIFT   = $clog2(TABLE_ENTRIES);
-  localparam int unsigned TABLE_DEPTH   = NEURON_DEPTH / TABLE_ENTRIES;
-  localparam int unsigned WORD_BITS     = $clog2(TABLE_DEPTH);
+  // Two rows are held, this token's and the next one's; layer 0 has at most half of the positions.
+  localparam int unsigned ROW_WORDS     = (NEURON_DEPTH / 2 + TABLE_ENTRIES - 1) / TABLE_ENTRIES;
+  localparam int unsigned WORD_BITS     = ROW_WORDS > 1 ? $clog2(ROW_WORDS) : 1;
   // Sums after the shift and the bias: no wider than the accumulator plus one.
   localparam int unsigned WIDE_BITS     = ACCUMULATOR_BITS + 2;
   localparam int unsigned LAST_STAGE    = 12;
@@ -83,6 +90,7 @@ module neuron_update #(
   // -- sweep: read four sums per group
   logic sweeping;
   kernel_types_pkg::layer_t current;
+  logic current_wave;
   logic [15:0] group;
   logic [STEP_BITS-1:0] step;
   logic [15:0] group_address, address;
@@ -95,6 +103,7 @@ module neuron_update #(
     end else if (start) begin
       sweeping      <= 1'b1;
       current       <= layer;
+      current_wave  <= wave;
       group         <= '0;
       step          <= '0;
       group_address <= layer.accumulator_base;
@@ -112,53 +121,65 @@ module neuron_update #(
   end
 
   logic reading;
-  assign reading         = sweeping && 32'(step) < 4;
-  assign sweep_enable[0] = reading && current.bank == kernel_types_pkg::BANK_EVEN;
-  assign sweep_enable[1] = reading && current.bank == kernel_types_pkg::BANK_ODD;
-  assign sweep_address   = address;
+  assign reading       = sweeping && 32'(step) < 4;
+  assign sweep_address = address;
+  always_comb begin
+    sweep_enable = '0;
+    sweep_enable[{current_wave, current.layer[0]}] = reading;
+  end
 
   // -- gather the group's sums, then hold them while they go into the pipeline
   logic [3:0] arriving;       // one bit per section
-  logic group_read, group_gathered;
-  logic [3:0][LANES-1:0][ACCUMULATOR_BITS-1:0] gathered, held;
+  logic first_arriving, first_read;  // the group is the layer's first
+  logic group_gathered;
+  logic [2:0][LANES-1:0][ACCUMULATOR_BITS-1:0] gathered;  // the fourth sums go on as they arrive
+  logic [3:0][LANES-1:0][ACCUMULATOR_BITS-1:0] held;
 
   always_ff @(posedge clk) begin
-    for (int s = 0; s < 4; s++) begin
-      arriving[s] <= !rst && reading && 32'(step) == s;
-      if (arriving[s]) gathered[s] <= sweep_sum;
-    end
-    group_read     <= !rst && arriving[3];
-    group_gathered <= !rst && group_read;
+    for (int s = 0; s < 4; s++) arriving[s] <= !rst && reading && 32'(step) == s;
+    for (int s = 0; s < 3; s++) if (arriving[s]) gathered[s] <= sweep_sum;
+    first_arriving <= group == '0;
+    group_gathered <= !rst && arriving[3];
   end
+  assign first_read = arriving[3] && first_arriving;
 
   // The next lane's sums stand in place 0: a shift is smaller than picking one of LANES.
   always_ff @(posedge clk) begin
     for (int s = 0; s < 4; s++) begin
-      if (group_read) held[s] <= gathered[s];
+      if (arriving[3]) held[s] <= s == 3 ? sweep_sum : gathered[s%3];
       else if (feed) held[s] <= held[s] >> ACCUMULATOR_BITS;
     end
   end
 
+  // What the pipeline is fed with follows the sweep when the layer's first group has been read.
   logic feeding;
   logic [LANE_BITS-1:0] lane;
   logic [15:0] position, neuron;  // position in the engine (all layers), neuron in the layer
-  logic feed;
-  assign feed = group_gathered || feeding;
+  logic [15:0] fed_neurons, groups_to_feed;
+  logic [2:0] fed_layer;
+  logic fed_wave, last_lane, feed;
+  assign feed      = group_gathered || feeding;
+  assign last_lane = 32'(lane) == LANES - 1;
 
   always_ff @(posedge clk) begin
     if (rst) begin
       feeding <= 1'b0;
       lane    <= '0;
     end else if (feed) begin
-      feeding <= 32'(lane) != LANES - 1;
-      lane    <= 32'(lane) == LANES - 1 ? '0 : lane + 1'b1;
+      feeding <= !last_lane;
+      lane    <= last_lane ? '0 : lane + 1'b1;
     end
-    if (start) begin
-      position <= layer.position_base;
-      neuron   <= 16'(ENGINE);
+    if (first_read) begin
+      position       <= current.position_base;
+      neuron         <= 16'(ENGINE);
+      fed_neurons    <= current.neurons;
+      groups_to_feed <= current.groups - 16'd1;
+      fed_layer      <= current.layer;
+      fed_wave       <= current_wave;
     end else if (feed) begin
       position <= position + 16'd1;
       neuron   <= neuron + 16'(ENGINES);
+      if (last_lane) groups_to_feed <= groups_to_feed - 16'd1;
     end
   end
 
@@ -178,6 +199,8 @@ module neuron_update #(
   );
 
   logic               valid     [1:LAST_STAGE];
+  logic               last_d    [1:LAST_STAGE];
+  logic [2:0]         layer_d   [1:LAST_STAGE];
   logic [15:0]        position_d[1:LAST_STAGE];
   logic [15:0]        neuron_d  [1:LAST_STAGE];
   logic signed [15:0] state_d   [1:9];
@@ -198,19 +221,22 @@ module neuron_update #(
       .read_data    (state_1)
   );
 
-  // The table row belongs to layer 0, whose positions start at 0.
+  // Table rows belong to layer 0, whose positions start at 0. The wave of a token in layer 0 is its own number.
+  logic [WORD_BITS-1:0] table_write_row_word, table_read_word;
+  assign table_write_row_word = table_write_word[WORD_BITS-1:0];
+  assign table_read_word      = position[TABLE_SHIFT+:WORD_BITS];
   logic [2:0][8*BUS_BYTES-1:0] table_1;
   for (genvar plane = 0; plane < 3; plane++) begin : g_table
     block_memory #(
         .WIDTH(8 * BUS_BYTES),
-        .DEPTH(TABLE_DEPTH)
+        .DEPTH(2 << WORD_BITS)
     ) entries (
         .clk,
         .write_enable (table_write && table_write_plane == 2'(plane)),
-        .write_address(table_write_word[WORD_BITS-1:0]),
+        .write_address({table_write_buffer, table_write_row_word}),
         .write_data   (table_write_data),
         .read_enable  (1'b1),
-        .read_address (position[TABLE_SHIFT+:WORD_BITS]),
+        .read_address ({fed_wave, table_read_word}),
         .read_data    (table_1[plane])
     );
   end
@@ -220,13 +246,17 @@ module neuron_update #(
   always_ff @(posedge clk) begin
     for (int s = 0; s < 4; s++) sum_1[s] <= held[s][0];
     // Positions beyond the layer's neurons are padding: computed, never stored, never an event.
-    valid[1] <= !rst && feed && neuron < current.neurons;
-    for (int s = 2; s <= LAST_STAGE; s++) valid[s] <= !rst && valid[s-1];
+    valid[1]  <= !rst && feed && neuron < fed_neurons;
+    last_d[1] <= !rst && feed && last_lane && groups_to_feed == '0;
     position_d[1] <= position;
     neuron_d[1]   <= neuron;
+    layer_d[1]    <= fed_layer;
     for (int s = 2; s <= LAST_STAGE; s++) begin
+      valid[s]      <= !rst && valid[s-1];
+      last_d[s]     <= !rst && last_d[s-1];
       position_d[s] <= position_d[s-1];
       neuron_d[s]   <= neuron_d[s-1];
+      layer_d[s]    <= layer_d[s-1];
     end
     state_d[2] <= state_d[1];
     for (int s = 3; s <= 9; s++) state_d[s] <= state_d[s-1];
@@ -244,7 +274,7 @@ module neuron_update #(
     bias_1[1] = record_1[15:0];
     bias_1[2] = record_1[31:16];
     bias_1[3] = record_1[63:48];
-    if (current.layer == '0) begin
+    if (layer_d[1] == '0) begin
       bias_1[0] = table_1[2][16*position_d[1][TABLE_SHIFT-1:0]+:16];
       bias_1[1] = table_1[0][16*position_d[1][TABLE_SHIFT-1:0]+:16];
       bias_1[2] = table_1[1][16*position_d[1][TABLE_SHIFT-1:0]+:16];
@@ -346,13 +376,17 @@ module neuron_update #(
   assign event_valid  = valid[LAST_STAGE] && fires_12;
   assign event_neuron = neuron_d[LAST_STAGE];
   assign event_value  = value_12;
+  assign event_layer  = layer_d[LAST_STAGE];
+  assign event_last   = last_d[LAST_STAGE];
 
   logic in_pipeline;
   always_comb begin
     in_pipeline = 1'b0;
-    for (int s = 1; s <= LAST_STAGE; s++) in_pipeline |= valid[s];
+    for (int s = 1; s <= LAST_STAGE; s++) in_pipeline |= valid[s] || last_d[s];
   end
-  assign busy = sweeping || arriving != '0 || group_read || feed || in_pipeline;
+  // The layer's fields are passed on when its first group has been read; a layer may have only one.
+  assign ready = !sweeping && arriving == '0;
+  assign busy = sweeping || arriving != '0 || feed || in_pipeline;
 
   // Positions are dealt in rounds of SLOTS; the sequencer sized the layer with the same number.
   initial if (SLOTS * 4 > 65536) $error("neuron_update: ENGINES * LANES is too large");

@@ -1,14 +1,21 @@
-// Walks the phases of each command. A run is two walks side by side, kept in step by credits:
+// Walks the phases of each command. A run is a *layer wavefront*: wave w updates layer l at token w - l, for every
+// layer for which there is such a token, so that layer l works on a token while the layer below works on the next.
+// What the events of a wave feed is all due in the next wave. Three walks go on side by side, kept in step by credits:
 //
-//   issue    per token: [R_0 events] table row, mark | R_l+1 events, (update l done), W_l+1 events, mark | ...
-//            | (last update done), decoder events, mark
-//   update   per token: (mark) update 0, (mark) update 1, ..., (mark) decoder sweep, result record
+//   issue    per wave: [the next token's table row], then for each layer: its events as they fire, mark
+//   update   per wave: for each layer, once what it needs has been accumulated: neuron update
+//   sweep    per token: once its decoder events have been accumulated: decoder sweep, result record
 //
-// A mark says that all that an update needs has been accumulated. So a layer's recurrent columns are fetched
-// while the layer below is being updated, and the next token's first-layer recurrent columns and table row
-// under the decoder sweep (under the last update where the banks allow it): nothing drains the bus but a
-// dependence. Accumulator banks are never both swept and added to: an update of layer l sweeps bank l mod 2
-// while only layer l + 1, layer 0 of the next token, or the decoder is being fetched.
+// A mark says that everything asked for before it has been accumulated. An update needs the marks of its own layer
+// and of the layer below from the wave before; how many later marks may be outstanding then is its *slack*.
+// A run ends by asking, for the last token of each layer, for forward columns only, and begins by playing all
+// layers' lists for their recurrent columns: what a command leaves behind is events, not sums.
+//
+// Generating cannot overlap tokens, since each is the result of the one before: every token is a run of one
+// token, a *batch*, whose recurrent columns are fetched under the decoder sweep of the one before.
+//
+// Accumulator banks are never both swept and added to: a wave sweeps the banks of its own parity while the next
+// wave's fill, and of two layers of one parity, the slack lets only one be fetched for or swept.
 module sequencer #(
     parameter int unsigned ENGINES     = 2,
     parameter int unsigned BUS_BYTES   = 8,
@@ -38,8 +45,6 @@ module sequencer #(
     input  logic [3:0]                      layers,
     input  logic [31:0]                     vocabulary,
     input  kernel_types_pkg::layer_t [egret_pkg::IMAGE_MAX_LAYERS-1:0]   layer,
-    input  kernel_types_pkg::phase_t [egret_pkg::IMAGE_MAX_LAYERS-1:0]   recurrent_phase,
-    input  kernel_types_pkg::phase_t [egret_pkg::IMAGE_MAX_LAYERS-1:0]   forward_phase,
     input  logic [31:0]                     decoder_positions,
     input  logic [15:0]                     table_row_beats,
     input  logic [ENGINES-1:0][63:0]        table_address,
@@ -49,19 +54,22 @@ module sequencer #(
     output kernel_types_pkg::request_t request,
     output logic [ENGINES-1:0][63:0] request_address,
     input  logic                   request_ready,
-    output logic                   phase_start,
-    output kernel_types_pkg::phase_t                 phase,
-    output logic [15:0]            phase_base,
-    input  logic                   phase_busy,
+    output logic                   play_start,
+    output kernel_types_pkg::play_t play,
+    input  logic                   play_busy,
     input  logic [ENGINES-1:0]     mark_done,
 
     // -- engines
     output logic                      clear,
     output logic [15:0]               clear_address,
     output logic                      update_start,
-    output kernel_types_pkg::layer_t                    update_layer,
+    output kernel_types_pkg::layer_t  update_layer,
+    output logic                      update_wave,
+    input  logic [ENGINES-1:0]        update_ready,
     input  logic [ENGINES-1:0]        update_busy,
+    output logic                      run_begin,
     output logic                      sweep_start,
+    output logic                      sweep_token,
     output logic                      write_logits,
     input  logic [ENGINES-1:0]        sweep_busy,
     input  logic [ENGINES-1:0]        best_valid,
@@ -91,6 +99,7 @@ module sequencer #(
     output logic [31:0] record_logit,
     output logic [31:0] record_token,
     output logic [31:0] record_cycles,
+    output logic [3:0]  record_number,
     input  logic        token_interface_busy,
 
     // -- counters
@@ -119,30 +128,30 @@ module sequencer #(
 
   typedef enum logic [3:0] {
     ISSUE_IDLE,
-    ISSUE_FIRST_RECURRENT,
-    ISSUE_CHUNK,
+    ISSUE_CHUNK,         // input tokens, if there is room for more
+    ISSUE_REPLAY,        // a batch begins: the recurrent columns of all layers' last events
     ISSUE_TOKEN,
     ISSUE_CHECK,
     ISSUE_MULTIPLY,
     ISSUE_TABLE,
-    ISSUE_INPUT_MARK,
-    ISSUE_RECURRENT,
-    ISSUE_FIRST_RECURRENT_AHEAD,
-    ISSUE_WAIT_UPDATE,
-    ISSUE_FORWARD,
-    ISSUE_FORWARD_MARK
+    ISSUE_BATCH_MARK,
+    ISSUE_WAVE,
+    ISSUE_EVENTS,
+    ISSUE_EVENTS_MARK
   } issue_e;
   issue_e issue;
 
+  logic updates_left;  // the update walk is not over
+
   typedef enum logic [2:0] {
-    UPDATE_IDLE,
-    UPDATE_WAIT_MARK,
-    UPDATE_BEGIN,
-    UPDATE_BUSY,
-    UPDATE_REDUCE,
-    UPDATE_RECORD
-  } update_e;
-  update_e update;
+    SWEEP_IDLE,
+    SWEEP_WAIT_MARK,
+    SWEEP_BEGIN,
+    SWEEP_BUSY,
+    SWEEP_REDUCE,
+    SWEEP_RECORD
+  } sweep_e;
+  sweep_e sweep;
 
   logic [7:0] error;
   logic [23:0] error_position;
@@ -153,44 +162,75 @@ module sequencer #(
   assign generating   = command == egret_pkg::COMMAND_GENERATE;
   assign write_logits = flags[egret_pkg::FLAG_WRITE_LOGITS];
 
-  // -- issue walk: state
-  logic [2:0] issue_layer;
-  logic [31:0] issued_tokens, chunks_left;  // tokens whose table row is asked for; chunks still to ask for
-  logic [63:0] chunk_address;               // of the next chunk
-  logic first_recurrent_ahead, more_tokens, last_layer;
-  logic [31:0] current_token;
-  logic [1:0] multiply_step;
-  assign last_layer  = 4'(issue_layer) + 4'd1 == layers;
-  // A register later than the count, which changes once per token.
+  logic [2:0] last_layer;
   logic [31:0] last_token;
+  // Registers later than what they are made from, which changes once per model or command.
   always_ff @(posedge clk) begin
-    last_token  <= token_count - 32'd1;
-    more_tokens <= issued_tokens != last_token;
+    last_layer <= 3'(layers - 4'd1);
+    last_token <= token_count - 32'd1;
   end
 
+  logic [31:0] tokens_after_first;  // in a batch
+  assign tokens_after_first = generating ? '0 : last_token;
+
+  // -- issue walk: state
+  logic issue_parity, issue_tokens_follow, issue_wave_ends, issue_batch_ends;
+  logic [2:0] issue_layer, issue_low, unused_issue_previous_high;
+  logic issue_restart, issue_advance;
+  logic [2:0] replay_layer;
+  logic batch_begins;                       // the token being fetched is the first of a batch
+  logic [31:0] issued_tokens, chunks_left;  // tokens whose table row is asked for; chunks still to ask for
+  logic [63:0] chunk_address;               // of the next chunk
+  logic more_tokens;
+  logic [31:0] current_token;
+  logic [1:0] multiply_step;
+  logic [31:0] tokens_under_way[16];        // whose record is not written; by number, modulo 16
+  always_ff @(posedge clk) more_tokens <= issued_tokens != token_count;
+
   // -- update walk: state
-  logic [3:0] update_step;
+  logic unused_update_tokens_follow, unused_update_wave_ends, update_batch_ends;
+  logic [2:0] updating_layer, update_low, update_previous_high;
+  logic update_restart;
+  logic [31:0] begun_batches;
+  logic more_batches;
+  logic [3:0] outstanding;   // marks that have to come for the updates begun so far (and for the batch's beginning)
+  logic [3:0] updates_begun; // and not yet played by the issue walk
+  always_ff @(posedge clk) more_batches <= generating && begun_batches != token_count;
+
+  // -- marks: done by each engine and not yet by all; what each is the end of. A mark counts in the cycle it comes:
+  //    on a small network, what is between the last sum and the update that waits for it is what a token costs.
+  logic [ENGINES-1:0][3:0] marks;
+  logic all_marked, mark_push, mark_of_decoder;
+  always_comb begin
+    all_marked = 1'b1;
+    for (int e = 0; e < ENGINES; e++) all_marked &= marks[e] != '0 || mark_done[e];
+  end
+  logic unused_marks_full, unused_marks_empty;
+  sync_fifo #(
+      .WIDTH(1),
+      .DEPTH(16)
+  ) mark_queue (
+      .clk,
+      .rst      (rst || run_begin),
+      .push     (mark_push),
+      .push_data(issue == ISSUE_EVENTS_MARK && issue_layer == last_layer),
+      .full     (unused_marks_full),  // never: there are fewer layers, and a mark for each
+      .pop      (all_marked && running),
+      .head     (mark_of_decoder),
+      .empty    (unused_marks_empty)
+  );
+
+  // -- sweep walk: state
   logic [31:0] finished_tokens;
-  logic [ENGINES-1:0][2:0] marks;  // done and not yet used
-  logic all_marked, mark_take;
-  logic [1:0] updates_done;  // and not yet used by the issue walk
-  logic update_done, update_take;
+  logic [3:0] sweeps_due;       // decoder sums complete and not swept
+  logic [1:0] logit_banks_used; // tokens whose decoder events are being fetched, or whose sums are not swept
   logic argmax_valid, argmax_take;
   logic [ENGINE_BITS-1:0] reduced;
   logic best_found;
   logic [31:0] best_word_all, best_logit_all;
-  logic [31:0] token_in_update;
-  logic last_record;
+  logic last_record, sweep_over;
   always_ff @(posedge clk) last_record <= finished_tokens == last_token;
   logic [ENGINES-1:0] logits_pending;
-
-  always_comb begin
-    all_marked = 1'b1;
-    for (int e = 0; e < ENGINES; e++) all_marked &= marks[e] != '0;
-  end
-  assign mark_take   = update == UPDATE_WAIT_MARK && all_marked;
-  assign update_done = update == UPDATE_BUSY && update_busy == '0 && update_step != layers;
-  assign update_take = issue == ISSUE_WAIT_UPDATE && updates_done != '0;
 
   // -- errors that stop a run or a load; the first one counts. They are acted on a cycle later, and so is
   //    everybody's being idle: an error and the idleness that it comes with stay together.
@@ -231,7 +271,7 @@ module sequencer #(
   logic everything_idle;
   always_ff @(posedge clk) begin
     everything_idle <= fetch_busy == '0 && write_busy == '0 && update_busy == '0 && sweep_busy == '0
-                       && logits_pending == '0 && !phase_busy && !token_interface_busy && !record_valid;
+                       && logits_pending == '0 && !play_busy && !token_interface_busy && !record_valid;
   end
 
   // -- commands
@@ -291,7 +331,7 @@ module sequencer #(
             error_position <= fault_position;
             loaded         <= 1'b0;
             state          <= DRAIN;
-          end else if (update == UPDATE_IDLE && finished_tokens == token_count && everything_idle) begin
+          end else if (sweep == SWEEP_IDLE && everything_idle) begin
             state <= COUNT;
           end
 
@@ -318,29 +358,50 @@ module sequencer #(
   assign counters_running = state != IDLE && state != COUNT && state != COUNT_WAIT && state != DONE;
   assign counters_write   = state == COUNT && counters_address != '0 && !counters_misaligned;
 
-  logic run_begin, running;
+  logic running;
   assign run_begin = state == CHECK && (command == egret_pkg::COMMAND_RUN || generating);
   assign running   = state == RUN && !fault;
 
   // -- issue walk
+  assign issue_restart = running && issue == ISSUE_BATCH_MARK && request_ready;
+  assign issue_advance = running && issue == ISSUE_EVENTS_MARK && !play_busy && request_ready;
+  wavefront issue_wave (
+      .clk,
+      .restart      (issue_restart),
+      .tokens_after_first,
+      .last_layer,
+      .advance      (issue_advance),
+      .parity       (issue_parity),
+      .layer        (issue_layer),
+      .low          (issue_low),
+      .previous_high(unused_issue_previous_high),
+      .tokens_follow(issue_tokens_follow),
+      .wave_ends    (issue_wave_ends),
+      .batch_ends   (issue_batch_ends)
+  );
+
   always_ff @(posedge clk) begin
     if (rst || run_begin) begin
-      issue                 <= ISSUE_FIRST_RECURRENT;
-      issue_layer           <= '0;
-      issued_tokens         <= '0;
-      first_recurrent_ahead <= 1'b0;
+      issue         <= ISSUE_CHUNK;
+      replay_layer  <= '0;
+      issued_tokens <= '0;
+      batch_begins  <= 1'b1;
       // generating reads one token only, and with it its chunk
-      chunks_left           <= generating ? 32'd1 : 32'((33'(token_count) + 33'd15) >> 4);
+      chunks_left   <= generating ? 32'd1 : 32'((33'(token_count) + 33'd15) >> 4);
     end else if (running) begin
       case (issue)
-        ISSUE_FIRST_RECURRENT: if (!phase_busy) issue <= ISSUE_CHUNK;
-
         ISSUE_CHUNK:
           if (chunks_left == '0 || !chunk_room) begin
-            issue <= ISSUE_TOKEN;
-          end else if (!phase_busy && request_ready) begin
+            issue <= batch_begins ? ISSUE_REPLAY : ISSUE_TOKEN;
+          end else if (!play_busy && request_ready) begin
             chunks_left <= chunks_left - 32'd1;
-            issue       <= ISSUE_TOKEN;
+            issue       <= batch_begins ? ISSUE_REPLAY : ISSUE_TOKEN;
+          end
+
+        ISSUE_REPLAY:
+          if (!play_busy) begin
+            replay_layer <= replay_layer == last_layer ? '0 : replay_layer + 3'd1;
+            if (replay_layer == last_layer) issue <= ISSUE_TOKEN;
           end
 
         ISSUE_TOKEN:
@@ -360,40 +421,32 @@ module sequencer #(
           if (multiply_step == 2'd2) issue <= ISSUE_TABLE;
         end
 
-        ISSUE_TABLE: if (!phase_busy && request_ready) issue <= ISSUE_INPUT_MARK;
+        ISSUE_TABLE:
+          if (!play_busy && request_ready) begin
+            tokens_under_way[issued_tokens[3:0]] <= current_token;
+            issued_tokens                        <= issued_tokens + 32'd1;
+            issue                                <= batch_begins ? ISSUE_BATCH_MARK : ISSUE_EVENTS;
+          end
 
-        ISSUE_INPUT_MARK:
+        ISSUE_BATCH_MARK:
           if (request_ready) begin
-            issue_layer           <= '0;
-            first_recurrent_ahead <= 1'b0;
-            if (!last_layer_0) issue <= ISSUE_RECURRENT;
-            else issue <= ISSUE_WAIT_UPDATE;
+            batch_begins <= 1'b0;
+            issue        <= ISSUE_WAVE;
           end
 
-        ISSUE_RECURRENT: if (!phase_busy) issue <= ISSUE_WAIT_UPDATE;
+        ISSUE_WAVE: issue <= issue_tokens_follow ? ISSUE_CHUNK : ISSUE_EVENTS;
 
-        ISSUE_FIRST_RECURRENT_AHEAD:
-          if (!phase_busy) begin
-            first_recurrent_ahead <= 1'b1;
-            issue                 <= ISSUE_WAIT_UPDATE;
-          end
+        ISSUE_EVENTS: if (play_start) issue <= ISSUE_EVENTS_MARK;
 
-        ISSUE_WAIT_UPDATE: if (updates_done != '0) issue <= ISSUE_FORWARD;
-
-        ISSUE_FORWARD: if (!phase_busy) issue <= ISSUE_FORWARD_MARK;
-
-        ISSUE_FORWARD_MARK:
-          if (!phase_busy && request_ready) begin
-            if (last_layer) begin
-              issued_tokens <= issued_tokens + 32'd1;
-              if (!more_tokens) issue <= ISSUE_IDLE;
-              else issue <= first_recurrent_ahead ? ISSUE_CHUNK : ISSUE_FIRST_RECURRENT;
+        ISSUE_EVENTS_MARK:
+          if (issue_advance) begin
+            if (!issue_wave_ends) begin
+              issue <= ISSUE_EVENTS;
+            end else if (!issue_batch_ends) begin
+              issue <= ISSUE_WAVE;
             end else begin
-              issue_layer <= issue_layer + 3'd1;
-              if (4'(issue_layer) + 4'd2 != layers) issue <= ISSUE_RECURRENT;
-              // The last update sweeps an odd bank: layer 0's bank is free for the next token.
-              else if (layers[0] == 1'b0 && more_tokens) issue <= ISSUE_FIRST_RECURRENT_AHEAD;
-              else issue <= ISSUE_WAIT_UPDATE;
+              batch_begins <= 1'b1;
+              issue        <= more_tokens ? ISSUE_CHUNK : ISSUE_IDLE;
             end
           end
 
@@ -401,14 +454,12 @@ module sequencer #(
       endcase
     end
   end
-  logic last_layer_0;
-  assign last_layer_0 = layers == 4'd1;
 
   logic from_memory;  // the next token is read from memory, not the last step's argmax
   assign from_memory   = !generating || issued_tokens == '0;
   assign token_take    = running && issue == ISSUE_TOKEN && from_memory && token_valid;
   assign argmax_take   = running && issue == ISSUE_TOKEN && !from_memory && argmax_valid;
-  assign chunk_request = running && issue == ISSUE_CHUNK && chunks_left != '0 && chunk_room && !phase_busy
+  assign chunk_request = running && issue == ISSUE_CHUNK && chunks_left != '0 && chunk_room && !play_busy
                          && request_ready;
 
   stepping_address chunks (
@@ -436,26 +487,25 @@ module sequencer #(
     end
   end
 
-  logic [2:0] next_layer;
-  assign next_layer = issue_layer + 3'd1;
-  kernel_types_pkg::layer_t phase_layer;
+  // The events of a layer and wave go to the next wave's sums, forward to the layer above and back to its own. At the
+  // last token of a layer there is no next one: its recurrent columns are left to the replay.
+  kernel_types_pkg::layer_t played_layer;
+  logic replay, to_wave;
+  assign replay       = issue == ISSUE_REPLAY;
+  assign played_layer = layer[replay ? replay_layer : issue_layer];
+  assign to_wave      = replay ? replay_layer[0] : !issue_parity;  // layer l has the first token in wave l
+  assign play_start   = running && !play_busy && (replay || (issue == ISSUE_EVENTS && updates_begun != '0));
   always_comb begin
-    phase_start = 1'b0;
-    phase       = recurrent_phase[0];
-    case (issue)
-      ISSUE_FIRST_RECURRENT, ISSUE_FIRST_RECURRENT_AHEAD: phase_start = running && !phase_busy;
-      ISSUE_RECURRENT: begin
-        phase_start = running && !phase_busy;
-        phase       = recurrent_phase[next_layer];
-      end
-      ISSUE_FORWARD: begin
-        phase_start = running && !phase_busy;
-        phase       = forward_phase[issue_layer];
-      end
-      default: ;
-    endcase
-    phase_layer = layer[phase.layer];
-    phase_base  = phase_layer.position_base;
+    play.layer          = played_layer.layer;
+    play.pointer_base   = played_layer.pointer_base;
+    play.forward        = !replay;
+    play.recurrent      = replay || issue_tokens_follow || issue_layer != issue_low;
+    play.forward_bank   = {1'b0, to_wave, !played_layer.layer[0]};
+    play.forward_base   = played_layer.forward_base;
+    play.recurrent_bank = {1'b0, to_wave, played_layer.layer[0]};
+    play.recurrent_base = played_layer.recurrent_base;
+    // The decoder's banks go by token: the last layer works on token w - last_layer.
+    if (played_layer.last) play.forward_bank = {2'b10, issue_parity ^ last_layer[0]};
   end
 
   always_comb begin
@@ -463,7 +513,7 @@ module sequencer #(
     request         = '0;
     request.kind    = kernel_types_pkg::REQUEST_BLOCK;
     request_address = '0;
-    if (running && !phase_busy) begin
+    if (running && !play_busy) begin
       case (issue)
         ISSUE_CHUNK: begin
           request_valid[0]    = chunks_left != '0 && chunk_room;
@@ -475,9 +525,10 @@ module sequencer #(
           request_valid       = '1;
           request.destination = kernel_types_pkg::TO_TABLE;
           request.beats       = 24'(table_row_beats);
+          request.forward_bank = {2'b00, !batch_begins && !issue_parity};
           request_address     = row_address;
         end
-        ISSUE_INPUT_MARK, ISSUE_FORWARD_MARK: begin
+        ISSUE_BATCH_MARK, ISSUE_EVENTS_MARK: begin
           request_valid = '1;
           request.kind  = kernel_types_pkg::REQUEST_MARK;
         end
@@ -486,43 +537,98 @@ module sequencer #(
     end
   end
 
+  assign mark_push = request_valid != '0 && request_ready && request.kind == kernel_types_pkg::REQUEST_MARK;
+
   // -- update walk
+  assign update_restart = state == CHECK || (update_start && update_batch_ends);
+  wavefront updated_wave (
+      .clk,
+      .restart      (update_restart),
+      .tokens_after_first,
+      .last_layer,
+      .advance      (update_start),
+      .parity       (update_wave),
+      .layer        (updating_layer),
+      .low          (update_low),
+      .previous_high(update_previous_high),
+      .tokens_follow(unused_update_tokens_follow),
+      .wave_ends    (unused_update_wave_ends),
+      .batch_ends   (update_batch_ends)
+  );
+
+  // Marks that may be outstanding when the update begins: those of the updates between the same layer's in the wave
+  // before and this one. Where a layer two above or higher exists, what the wave before feeds it goes to
+  // the banks that this update sweeps: then only this wave's marks.
+  logic [3:0] slack_above, slack_below, slack;
+  logic bank_shared, update_may_begin, feeds_decoder;
+  assign bank_shared = 4'(updating_layer) + 4'd2 <= 4'(last_layer);
+  assign slack_below = 4'(updating_layer) - 4'(update_low);
+  assign slack_above = bank_shared || update_previous_high < updating_layer
+                       ? '0 : 4'(update_previous_high) - 4'(updating_layer);
+  always_ff @(posedge clk) begin
+    slack         <= slack_below + slack_above;
+    feeds_decoder <= updating_layer == last_layer;
+  end
+  logic slack_known;  // the registers above are for this update
+  assign update_may_begin = slack_known && outstanding <= slack + 4'(all_marked) && update_ready == '1
+                            && !(feeds_decoder && logit_banks_used == 2'd2);
+  assign update_start     = running && updates_left && update_may_begin;
+  assign update_layer     = layer[updating_layer];
+
   always_ff @(posedge clk) begin
     if (rst || run_begin) begin
-      update              <= UPDATE_WAIT_MARK;
-      update_step         <= '0;
-      finished_tokens     <= '0;
-      marks               <= '0;
-      updates_done        <= '0;
-      argmax_valid        <= 1'b0;
-      logits_pending      <= '0;
+      updates_left  <= 1'b1;
+      slack_known   <= 1'b0;
+      begun_batches <= 32'd1;
+    end else if (running) begin
+      slack_known <= !update_start;
+      if (update_start && update_batch_ends) begin
+        begun_batches <= begun_batches + 32'd1;
+        updates_left  <= more_batches;
+      end
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (rst || run_begin) begin
+      marks            <= '0;
+      outstanding      <= 4'd1;  // the mark of the batch's beginning
+      updates_begun    <= '0;
+      logit_banks_used <= '0;
     end else begin
-      for (int e = 0; e < ENGINES; e++) marks[e] <= marks[e] + 3'(mark_done[e]) - 3'(mark_take);
-      updates_done <= updates_done + 2'(update_done) - 2'(update_take);
+      for (int e = 0; e < ENGINES; e++) marks[e] <= marks[e] + 4'(mark_done[e]) - 4'(all_marked && running);
+      outstanding <= outstanding - 4'(all_marked && running)
+                     + (update_start ? (update_batch_ends && more_batches ? 4'd2 : 4'd1) : 4'd0);
+      updates_begun    <= updates_begun + 4'(update_start) - 4'(play_start && !replay);
+      logit_banks_used <= logit_banks_used + 2'(update_start && feeds_decoder) - 2'(sweep_over);
+    end
+  end
+
+  // -- sweep walk
+  assign sweep_over = sweep == SWEEP_BUSY && sweep_busy == '0;
+  always_ff @(posedge clk) begin
+    if (rst || run_begin) begin
+      sweep           <= SWEEP_WAIT_MARK;
+      finished_tokens <= '0;
+      sweeps_due      <= '0;
+      argmax_valid    <= 1'b0;
+      logits_pending  <= '0;
+    end else begin
+      sweeps_due <= sweeps_due + 4'(all_marked && running && mark_of_decoder) - 4'(sweep_start);
       if (argmax_take) argmax_valid <= 1'b0;
       logits_pending <= logits_pending & ~logits_job_ready;
       if (running) begin
-        case (update)
-          UPDATE_WAIT_MARK:
-            if (all_marked) begin
-              if (update_step == '0) token_in_update <= current_token;
-              update <= UPDATE_BEGIN;
-            end
-          UPDATE_BEGIN: begin
+        case (sweep)
+          SWEEP_WAIT_MARK: if (sweeps_due != '0) sweep <= SWEEP_BEGIN;
+          SWEEP_BEGIN: begin
             // The sweep and its write job begin together, so that neither is ever left waiting for the other.
-            if (update_step == layers && write_logits) logits_pending <= '1;
+            if (write_logits) logits_pending <= '1;
             reduced    <= '0;
             best_found <= 1'b0;
-            update     <= UPDATE_BUSY;
+            sweep      <= SWEEP_BUSY;
           end
-          UPDATE_BUSY:
-            if (update_step == layers) begin
-              if (sweep_busy == '0) update <= UPDATE_REDUCE;
-            end else if (update_busy == '0) begin
-              update_step <= update_step + 4'd1;
-              update      <= UPDATE_WAIT_MARK;
-            end
-          UPDATE_REDUCE: begin
+          SWEEP_BUSY: if (sweep_over) sweep <= SWEEP_REDUCE;
+          SWEEP_REDUCE: begin
             reduced <= reduced + 1'b1;
             if (best_valid[reduced]
                 && (!best_found || $signed(best_logit[reduced]) > $signed(best_logit_all)
@@ -533,34 +639,33 @@ module sequencer #(
             end
             if (32'(reduced) == ENGINES - 1) begin
               argmax_valid <= generating;
-              update       <= UPDATE_RECORD;
+              sweep        <= SWEEP_RECORD;
             end
           end
-          UPDATE_RECORD:
+          SWEEP_RECORD:
             if (record_ready) begin
               finished_tokens <= finished_tokens + 32'd1;
-              update_step     <= '0;
-              update          <= last_record ? UPDATE_IDLE : UPDATE_WAIT_MARK;
+              sweep           <= last_record ? SWEEP_IDLE : SWEEP_WAIT_MARK;
             end
-          default: ;  // UPDATE_IDLE
+          default: ;  // SWEEP_IDLE
         endcase
       end
     end
   end
 
-  assign update_start = running && update == UPDATE_BEGIN && update_step != layers;
-  assign update_layer = layer[update_step[2:0]];
-  assign sweep_start  = running && update == UPDATE_BEGIN && update_step == layers;
+  assign sweep_start = running && sweep == SWEEP_BEGIN;
+  assign sweep_token = !generating && finished_tokens[0];
 
   assign logits_job_valid = logits_pending;
   assign logits_job_beats = 24'(((decoder_positions << 2) + 32'(BUS_BYTES - 1)) >> BEAT_SHIFT);
 
-  assign record_valid   = running && update == UPDATE_RECORD;
+  assign record_valid   = running && sweep == SWEEP_RECORD;
+  assign record_number  = finished_tokens[3:0];
   logic record_taken;
   assign record_taken   = record_valid && record_ready;
   assign record_word    = best_word_all;
   assign record_logit   = best_logit_all;
-  assign record_token   = token_in_update;
+  assign record_token   = tokens_under_way[finished_tokens[3:0]];
 
   // Cycles since the record before, or since the command's start, a cycle before `run_begin`; saturating.
   always_ff @(posedge clk) begin

@@ -7,7 +7,8 @@ check_hls.py [FOLDER]     FOLDER: the sources, hls/src unless given
   exists there
 - nothing that is not synthesised: recursion, heap, function pointers, host calls, loops without a bound or a
   trip count, arrays of unknown size
-- every pipelined loop argued to reach II = 1; dataflow regions in canonical form
+- every pipelined loop argued to reach II = 1
+- dataflow regions in canonical form, each memory, port and end of a stream with one process
 - registers and ports as in hls/kernel.json
 
 The sources are read as the synthesiser reads them (preprocessed, __SYNTHESIS__ defined), for each board and
@@ -23,7 +24,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hls_check import interface, language, pragmas
+from hls_check import dataflow, interface, language, pragmas
 from hls_check.source import SourceError, parse, preprocess, tokens_and_pragmas
 
 HLS = Path(__file__).resolve().parents[1]
@@ -51,6 +52,7 @@ def check_folder(folder: Path, description: dict[str, Any], top: bool = True) ->
         tokens = tokens_and_pragmas(preprocess(files, defines, [folder]), folder)
         unit = pragmas.Unit(parse(tokens), macros)
         pragmas.check(unit, report)
+        dataflow.check(unit, report)
         language.check(unit, report)
         found_top = interface.check(unit, description, engines, report)
         if top and not found_top:

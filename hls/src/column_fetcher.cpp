@@ -2,8 +2,8 @@
 
 namespace egret {
 
-// A longer column than this is as wrong as pointers out of order (the RTL's beat counter has 24 bits).
-constexpr beat_count_t LONGEST_COLUMN = (1u << 24) - 1;
+// A longer block than this is as wrong as pointers out of order (the RTL's beat counter has 24 bits).
+constexpr beat_count_t LONGEST_BLOCK = (1u << 24) - 1;
 
 // Requests are issued while fewer than READS_IN_FLIGHT of them, and beats for fewer than as many full bursts,
 // are outstanding: what the adapter's buffers hold, so that a request never waits for a read behind it.
@@ -12,39 +12,59 @@ constexpr beat_count_t BEATS_AHEAD = READS_IN_FLIGHT * MAX_BURST_BEATS;
 // request, reading starts only when this much is outstanding: enough to cover the latency from then on.
 constexpr beat_count_t BEATS_PRIMED = BEATS_AHEAD / 2;
 
-// II = 1: a request is read from a stream, two pointers from the two ports of the pointer memory (which is
+// II = 1: a request is read from a stream, two pairs of pointers from the two ports of their memory (which is
 // only read here), and at most one job and one descriptor are written. The loop carries two flags.
-void column_lookup(const std::uint32_t pointers[POINTER_DEPTH], address_t columns_address, beat_count_t columns_beats,
-                   hls::stream<request_t> &requests, hls::stream<job_t> &jobs, hls::stream<descriptor_t> &descriptors,
-                   bool &bad_column) {
+void column_lookup(const columns_t columns[COLUMNS_DEPTH], const beat_count_t columns_end[IMAGE_MAX_LAYERS],
+                   address_t columns_address, beat_count_t columns_beats, hls::stream<request_t> &requests,
+                   hls::stream<job_t> &jobs, hls::stream<descriptor_t> &descriptors, bool &bad_column) {
+#pragma HLS ARRAY_PARTITION variable=columns_end complete
   bool ended = false;
   bool bad = false;
 look_up:
   while (!ended) {
 #pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT min=2 max=8192 avg=80
+#pragma HLS LOOP_TRIPCOUNT min=1 max=8192 avg=80
     const request_t request = requests.read();
-    const std::uint32_t first_beat = pointers[request.pointer];
-    const std::uint32_t end_beat = pointers[static_cast<unsigned>(request.pointer) + 1];
-    const bool is_column = request.kind == REQUEST_COLUMN;
-    const bool wrong =
-        end_beat < first_beat || end_beat > columns_beats || end_beat - first_beat > LONGEST_COLUMN;
+    const columns_t here = columns[request.pointer];
+    const columns_t after = columns[static_cast<unsigned>(request.pointer) + 1];
+    const beat_count_t next = request.last_neuron ? columns_end[request.layer] : after.forward;
+    const bool is_columns = request.kind == REQUEST_COLUMNS;
+    const bool is_row = request.kind == REQUEST_ROW;
+
+    // Both columns are one block.
+    const beat_count_t first_beat = request.forward ? here.forward : here.recurrent;
+    const beat_count_t end_beat = request.recurrent ? next : here.recurrent;
+    const beat_count_t forward_beats = request.forward ? here.recurrent - here.forward : 0;
+    const beat_count_t recurrent_beats = request.recurrent ? next - here.recurrent : 0;
+    const bool wrong = (request.forward && here.recurrent < here.forward) ||
+                       (request.recurrent && next < here.recurrent) || end_beat > columns_beats ||
+                       end_beat - first_beat > LONGEST_BLOCK;
 
     job_t job;
-    job.address = is_column ? columns_address + first_beat : request.address;
-    job.beats = is_column ? end_beat - first_beat : request.beats;
+    job.address = is_columns ? columns_address + first_beat : request.address;
+    job.beats = is_columns ? end_beat - first_beat : request.beats;
     job.end = request.kind == REQUEST_END;
     descriptor_t descriptor;
-    descriptor.kind = request.kind;
     descriptor.value = request.value;
-    descriptor.accumulator_base = request.accumulator_base;
-    descriptor.beats = job.beats;
+    descriptor.recurrent_base = request.recurrent_base;
+    if (is_columns && forward_beats != 0) {
+      descriptor.target = request.to_decoder ? TO_DECODER : TO_LAYERS;
+      descriptor.base = request.forward_base;
+      descriptor.beats = forward_beats;
+      descriptor.recurrent_beats = recurrent_beats;
+    } else {
+      descriptor.target = is_columns ? TO_LAYERS : is_row ? TO_ROW : TO_END;
+      descriptor.base = request.recurrent_base;
+      descriptor.beats = is_columns ? recurrent_beats : request.beats;
+      descriptor.recurrent_beats = 0;
+    }
 
     ended = job.end;
-    bad |= is_column && wrong;
-    const bool reads = is_column ? !wrong && job.beats != 0 : request.kind == REQUEST_BLOCK;
-    if (reads || ended) jobs.write(job);
-    if (reads || !is_column) descriptors.write(descriptor);
+    bad |= is_columns && wrong;
+    if (ended || is_row || (!wrong && job.beats != 0)) {
+      jobs.write(job);
+      descriptors.write(descriptor);
+    }
   }
   bad_column = bad;
 }

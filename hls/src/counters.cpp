@@ -13,7 +13,9 @@ constexpr std::uint64_t BUILD = static_cast<std::uint64_t>(ENGINES) | static_cas
                                 static_cast<std::uint64_t>(GAP_BITS) << 24 |
                                 static_cast<std::uint64_t>(BUS_BYTES) << 32 |
                                 static_cast<std::uint64_t>(ACCUMULATOR_BITS) << 40 |
-                                static_cast<std::uint64_t>(IMAGE_MAX_LAYERS) << 48;
+                                static_cast<std::uint64_t>(IMAGE_MAX_LAYERS) << 48 |
+                                static_cast<std::uint64_t>(DECODER_LANES) << 56;
+constexpr std::uint64_t DECODER_BUILD = DECODER_WEIGHT_BITS | DECODER_GAP_BITS << 8;
 // Less one each, so that a depth of 65536 fits.
 constexpr std::uint64_t LIMITS = static_cast<std::uint64_t>(NEURON_DEPTH - 1) |
                                  static_cast<std::uint64_t>(ACCUMULATOR_DEPTH - 1) << 16 |
@@ -57,6 +59,7 @@ clear_words:
   words[COUNTER_BUILD] = BUILD;
   words[COUNTER_LIMITS] = LIMITS;
   words[COUNTER_STATUS] = status;
+  words[COUNTER_DECODER_BUILD] = DECODER_BUILD;
   words[COUNTER_MACS] = counts.macs;
 layers:
   for (unsigned l = 0; l < IMAGE_MAX_LAYERS; ++l) {

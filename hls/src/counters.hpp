@@ -1,7 +1,7 @@
 // Counts what happens during a command and writes the counters block (hls/kernel.json, "counters").
 //
-// Events, MACs and beats are counted. What depends on time (cycles, wait_cycles, update_cycles, and the
-// cycles in the result records) is zero: code that is scheduled by the synthesiser has no clock to read. The
+// Events, MACs and beats are counted. What depends on time (cycles, wait_cycles, update_cycles, write_cycles,
+// and the cycles in the result records) is zero: code that is scheduled by the synthesiser has no clock to read. The
 // RTL kernel counts it.
 #pragma once
 

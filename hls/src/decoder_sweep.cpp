@@ -1,6 +1,7 @@
 #include "decoder_sweep.hpp"
 
 #include "arithmetic.hpp"
+#include "token_interface.hpp"
 
 namespace egret {
 
@@ -10,12 +11,13 @@ constexpr unsigned LOGITS_PER_BEAT = BEAT_BITS / LOGIT_BITS;
 // Each address is visited once, so the dependence is false. Each lane carries its best over: a comparison of
 // LOGIT_BITS bits and a choice, in one cycle.
 void decoder_sweep(unsigned engine, bool sweep, bool write_logits, std::uint32_t groups, std::uint32_t vocabulary,
-                   accumulator_t bank[LANES][BANK_DEPTH], const word_record_t records[LANES][LOGIT_DEPTH],
+                   accumulator_t sums[DECODER_LANES][WORD_DEPTH],
+                   const word_record_t records[DECODER_LANES][LOGIT_DEPTH],
                    hls::stream<best_t> &best, hls::stream<logit_group_t> &logits) {
-  best_t lane_best[LANES];
+  best_t lane_best[DECODER_LANES];
 #pragma HLS ARRAY_PARTITION variable=lane_best complete
 start:
-  for (unsigned p = 0; p < LANES; ++p) {
+  for (unsigned p = 0; p < DECODER_LANES; ++p) {
 #pragma HLS UNROLL
     lane_best[p].valid = false;
     lane_best[p].logit = 0;
@@ -27,18 +29,18 @@ sweep_groups:
   for (std::uint32_t group = 0; group < swept_groups; ++group) {
 #pragma HLS PIPELINE II=1
 #pragma HLS LOOP_TRIPCOUNT min=0 max=1024 avg=1000
-#pragma HLS DEPENDENCE variable=bank type=inter dependent=false
+#pragma HLS DEPENDENCE variable=sums type=inter dependent=false
     logit_group_t row;
 #pragma HLS ARRAY_PARTITION variable=row.logit complete
   words:
-    for (unsigned p = 0; p < LANES; ++p) {
+    for (unsigned p = 0; p < DECODER_LANES; ++p) {
 #pragma HLS UNROLL
       const word_record_t record = records[p][group];
-      const logit_t logit = static_cast<logit_t>(scaled_sum(bank[p][group], record.shift, record.bias));
-      bank[p][group] = 0;
+      const logit_t logit = static_cast<logit_t>(scaled_sum(sums[p][group], record.shift, record.bias));
+      sums[p][group] = 0;
       row.logit[p] = logit;
       // Words come in rising order, so a later one wins only if it is larger.
-      const std::uint32_t word = group * SLOTS + p * ENGINES + engine;
+      const std::uint32_t word = group * WORD_SLOTS + p * ENGINES + engine;
       if (word < vocabulary && (!lane_best[p].valid || logit > lane_best[p].logit)) {
         lane_best[p].valid = true;
         lane_best[p].logit = logit;
@@ -54,7 +56,7 @@ sweep_groups:
   all.logit = 0;
   all.word = 0;
 compare:
-  for (unsigned p = 0; p < LANES; ++p) {
+  for (unsigned p = 0; p < DECODER_LANES; ++p) {
 #pragma HLS PIPELINE II=1
     const best_t one = lane_best[p];
     if (one.valid && (!all.valid || one.logit > all.logit || (one.logit == all.logit && one.word < all.word))) {
@@ -64,12 +66,12 @@ compare:
   best.write(all);
 }
 
+namespace {
+
 // II = 1: a logit per iteration; a beat leaves when it is full. The part of a beat is carried over in
 // registers.
-void logit_writer(port_t port, bool write_logits, address_t address, std::uint32_t groups,
-                  hls::stream<logit_group_t> &logits) {
-  if (!write_logits) return;
-  const std::uint32_t count = groups * LANES;
+void write_block(port_t port, address_t address, std::uint32_t groups, hls::stream<logit_group_t> &logits) {
+  const std::uint32_t count = groups * DECODER_LANES;
   port.write_request(address, (count + LOGITS_PER_BEAT - 1) / LOGITS_PER_BEAT);
   logit_group_t row = {};
 #pragma HLS ARRAY_PARTITION variable=row.logit complete
@@ -89,9 +91,18 @@ pack:
       place = 0;
     }
     ++p;
-    if (p == LANES) p = 0;
+    if (p == DECODER_LANES) p = 0;
   }
   port.write_response();
+}
+
+}  // namespace
+
+void result_writer(port_t port, bool write_logits, address_t logits_address, std::uint32_t groups,
+                   address_t record_address, hls::stream<logit_group_t> &logits, hls::stream<record_t> &records) {
+  if (write_logits) write_block(port, logits_address, groups, logits);
+  const record_t record = records.read();
+  if (record.valid) write_record(port, record_address, record);
 }
 
 }  // namespace egret

@@ -56,45 +56,56 @@ void egret_kernel(EGRET_LIST_ENGINES(EGRET_TOP_PORTS), std::uint32_t command, st
   static bool loaded = false;
   static model_t model;
   static std::uint32_t event_counts[IMAGE_MAX_LAYERS];  // events in each layer's list
-  static accumulator_t even_bank[ENGINES][LANES][BANK_DEPTH];
-  static accumulator_t odd_bank[ENGINES][LANES][BANK_DEPTH];
-  static accumulator_t decoder_bank[ENGINES][LANES][BANK_DEPTH];
+  // What even and odd waves sweep (see sequencer.hpp).
+  static accumulator_t even_sums[ENGINES][LANES][SUM_DEPTH];
+  static accumulator_t odd_sums[ENGINES][LANES][SUM_DEPTH];
+  static accumulator_t even_word_sums[ENGINES][DECODER_LANES][WORD_DEPTH];
+  static accumulator_t odd_word_sums[ENGINES][DECODER_LANES][WORD_DEPTH];
+  static word_t even_row[ENGINES][TABLE_PLANES][TABLE_DEPTH];
+  static word_t odd_row[ENGINES][TABLE_PLANES][TABLE_DEPTH];
   static state_t states[ENGINES][NEURON_DEPTH];
   static neuron_record_t neurons[ENGINES][NEURON_DEPTH];
-  static word_record_t words[ENGINES][LANES][LOGIT_DEPTH];
-  static word_t table_row[ENGINES][TABLE_PLANES][TABLE_DEPTH];
-  static std::uint32_t pointers[ENGINES][POINTER_DEPTH];
+  static word_record_t words[ENGINES][DECODER_LANES][LOGIT_DEPTH];
+  static columns_t columns[ENGINES][COLUMNS_DEPTH];
+  static beat_count_t columns_end[ENGINES][IMAGE_MAX_LAYERS];  // of each layer
   static list_entry_t entries[EVENT_DEPTH];
 
 #pragma HLS RESET variable=loaded
 #pragma HLS ARRAY_PARTITION variable=model.columns_address complete
 #pragma HLS ARRAY_PARTITION variable=model.columns_beats complete
 #pragma HLS ARRAY_PARTITION variable=model.table_address complete
-#pragma HLS ARRAY_PARTITION variable=event_counts complete
-#pragma HLS ARRAY_PARTITION variable=even_bank complete dim=1
-#pragma HLS ARRAY_PARTITION variable=even_bank complete dim=2
-#pragma HLS ARRAY_PARTITION variable=odd_bank complete dim=1
-#pragma HLS ARRAY_PARTITION variable=odd_bank complete dim=2
-#pragma HLS ARRAY_PARTITION variable=decoder_bank complete dim=1
-#pragma HLS ARRAY_PARTITION variable=decoder_bank complete dim=2
+#pragma HLS ARRAY_PARTITION variable=even_sums complete dim=1
+#pragma HLS ARRAY_PARTITION variable=even_sums complete dim=2
+#pragma HLS ARRAY_PARTITION variable=odd_sums complete dim=1
+#pragma HLS ARRAY_PARTITION variable=odd_sums complete dim=2
+#pragma HLS ARRAY_PARTITION variable=even_word_sums complete dim=1
+#pragma HLS ARRAY_PARTITION variable=even_word_sums complete dim=2
+#pragma HLS ARRAY_PARTITION variable=odd_word_sums complete dim=1
+#pragma HLS ARRAY_PARTITION variable=odd_word_sums complete dim=2
+#pragma HLS ARRAY_PARTITION variable=even_row complete dim=1
+#pragma HLS ARRAY_PARTITION variable=even_row complete dim=2
+#pragma HLS ARRAY_PARTITION variable=odd_row complete dim=1
+#pragma HLS ARRAY_PARTITION variable=odd_row complete dim=2
 #pragma HLS ARRAY_PARTITION variable=states complete dim=1
 #pragma HLS ARRAY_PARTITION variable=neurons complete dim=1
 #pragma HLS ARRAY_PARTITION variable=words complete dim=1
 #pragma HLS ARRAY_PARTITION variable=words complete dim=2
-#pragma HLS ARRAY_PARTITION variable=table_row complete dim=1
-#pragma HLS ARRAY_PARTITION variable=table_row complete dim=2
-#pragma HLS ARRAY_PARTITION variable=pointers complete dim=1
+#pragma HLS ARRAY_PARTITION variable=columns complete dim=1
+#pragma HLS ARRAY_PARTITION variable=columns_end complete dim=0
 // A record is one word of memory, read and written whole.
 #pragma HLS AGGREGATE variable=neurons compact=bit
 #pragma HLS AGGREGATE variable=words compact=bit
+#pragma HLS AGGREGATE variable=columns compact=bit
 #pragma HLS AGGREGATE variable=entries compact=bit
-// One read and one write port; the column pointers are read twice a cycle (a column's first and last beat).
-#pragma HLS BIND_STORAGE variable=even_bank type=ram_s2p impl=bram
-#pragma HLS BIND_STORAGE variable=odd_bank type=ram_s2p impl=bram
-#pragma HLS BIND_STORAGE variable=decoder_bank type=ram_s2p impl=bram
+// One read and one write port; the column pointers are read twice a cycle (a neuron's and the next one's).
+#pragma HLS BIND_STORAGE variable=even_sums type=ram_s2p impl=bram
+#pragma HLS BIND_STORAGE variable=odd_sums type=ram_s2p impl=bram
+#pragma HLS BIND_STORAGE variable=even_word_sums type=ram_s2p impl=bram
+#pragma HLS BIND_STORAGE variable=odd_word_sums type=ram_s2p impl=bram
+#pragma HLS BIND_STORAGE variable=even_row type=ram_s2p impl=bram
+#pragma HLS BIND_STORAGE variable=odd_row type=ram_s2p impl=bram
 #pragma HLS BIND_STORAGE variable=states type=ram_s2p impl=bram
-#pragma HLS BIND_STORAGE variable=table_row type=ram_s2p impl=bram
-#pragma HLS BIND_STORAGE variable=pointers type=ram_t2p impl=bram
+#pragma HLS BIND_STORAGE variable=columns type=ram_t2p impl=bram
 
   const arguments_t arguments = {command, flags, token_count, image, tokens, results, logits, counters};
   *status = sequencer(EGRET_READ_ARGUMENTS, EGRET_WRITE_ARGUMENTS, arguments, loaded,

@@ -11,6 +11,9 @@
 #ifndef EGRET_LANES
 #define EGRET_LANES 5
 #endif
+#ifndef EGRET_DECODER_LANES
+#define EGRET_DECODER_LANES 5
+#endif
 #ifndef EGRET_BUS_BYTES
 #define EGRET_BUS_BYTES 8
 #endif
@@ -26,6 +29,9 @@
 #endif
 #ifndef EGRET_LANES
 #define EGRET_LANES 10
+#endif
+#ifndef EGRET_DECODER_LANES
+#define EGRET_DECODER_LANES 10
 #endif
 #ifndef EGRET_BUS_BYTES
 #define EGRET_BUS_BYTES 16
@@ -54,6 +60,15 @@
 #endif
 #ifndef EGRET_GAP_BITS
 #define EGRET_GAP_BITS 4
+#endif
+#ifndef EGRET_DECODER_LANES
+#define EGRET_DECODER_LANES 5
+#endif
+#ifndef EGRET_DECODER_WEIGHT_BITS
+#define EGRET_DECODER_WEIGHT_BITS 8
+#endif
+#ifndef EGRET_DECODER_GAP_BITS
+#define EGRET_DECODER_GAP_BITS 4
 #endif
 #ifndef EGRET_ACCUMULATOR_BITS
 #define EGRET_ACCUMULATOR_BITS 28
@@ -85,13 +100,19 @@ constexpr unsigned DEFAULT_LANES = 5;  // entries in a beat; at most 8 * BUS_BYT
 constexpr unsigned DEFAULT_BUS_BYTES = 8;  // bytes of a data beat of each m_axi port (8 or 16)
 constexpr unsigned DEFAULT_WEIGHT_BITS = 8;  // bits of a weight
 constexpr unsigned DEFAULT_GAP_BITS = 4;  // bits of a gap
+// entries in a beat of a decoder column; at most 8 * BUS_BYTES / (DECODER_WEIGHT_BITS + DECODER_GAP_BITS)
+constexpr unsigned DEFAULT_DECODER_LANES = 5;
+constexpr unsigned DEFAULT_DECODER_WEIGHT_BITS = 8;  // bits of a decoder weight
+// bits of a gap in a decoder column; 0: dense columns, an entry for every row
+constexpr unsigned DEFAULT_DECODER_GAP_BITS = 4;
 constexpr unsigned DEFAULT_ACCUMULATOR_BITS = 28;  // bits of an accumulator
-// neuron positions per engine, all layers: sum of K_l * LANES
+// neuron positions per engine, all layers: sum of K_l * LANES; layer 0 may take half of them (two table rows
+// are held)
 constexpr unsigned DEFAULT_NEURON_DEPTH = 2048;
 // accumulators per lane and bank: sum of 4 * K_l over the even layers, and over the odd layers
 constexpr unsigned DEFAULT_ACCUMULATOR_DEPTH = 1024;
-constexpr unsigned DEFAULT_LOGIT_DEPTH = 1024;  // decoder rows per lane: K_dec
-constexpr unsigned DEFAULT_POINTER_DEPTH = 8192;  // column pointers of an image
+constexpr unsigned DEFAULT_LOGIT_DEPTH = 1024;  // decoder rows per decoder lane: K_dec
+constexpr unsigned DEFAULT_POINTER_DEPTH = 8192;  // column pointers of an image: sum of 2 * H_l + 1
 constexpr unsigned DEFAULT_MAX_BURST_BEATS = 16;  // longest burst
 constexpr unsigned DEFAULT_READS_IN_FLIGHT = 8;  // bursts requested and not yet complete, per port
 
@@ -101,6 +122,9 @@ constexpr unsigned LANES = EGRET_LANES;
 constexpr unsigned BUS_BYTES = EGRET_BUS_BYTES;
 constexpr unsigned WEIGHT_BITS = EGRET_WEIGHT_BITS;
 constexpr unsigned GAP_BITS = EGRET_GAP_BITS;
+constexpr unsigned DECODER_LANES = EGRET_DECODER_LANES;
+constexpr unsigned DECODER_WEIGHT_BITS = EGRET_DECODER_WEIGHT_BITS;
+constexpr unsigned DECODER_GAP_BITS = EGRET_DECODER_GAP_BITS;
 constexpr unsigned ACCUMULATOR_BITS = EGRET_ACCUMULATOR_BITS;
 constexpr unsigned NEURON_DEPTH = EGRET_NEURON_DEPTH;
 constexpr unsigned ACCUMULATOR_DEPTH = EGRET_ACCUMULATOR_DEPTH;
@@ -113,6 +137,9 @@ static_assert(LANES >= 1 && LANES <= 32, "LANES must be 1 to 32");
 static_assert(BUS_BYTES >= 8 && BUS_BYTES <= 16, "BUS_BYTES must be 8 to 16");
 static_assert(WEIGHT_BITS >= 2 && WEIGHT_BITS <= 8, "WEIGHT_BITS must be 2 to 8");
 static_assert(GAP_BITS >= 1 && GAP_BITS <= 8, "GAP_BITS must be 1 to 8");
+static_assert(DECODER_LANES >= 1 && DECODER_LANES <= 32, "DECODER_LANES must be 1 to 32");
+static_assert(DECODER_WEIGHT_BITS >= 2 && DECODER_WEIGHT_BITS <= 8, "DECODER_WEIGHT_BITS must be 2 to 8");
+static_assert(DECODER_GAP_BITS <= 8, "DECODER_GAP_BITS must be 0 to 8");
 static_assert(ACCUMULATOR_BITS >= 20 && ACCUMULATOR_BITS <= 32, "ACCUMULATOR_BITS must be 20 to 32");
 static_assert(NEURON_DEPTH >= 16 && NEURON_DEPTH <= 65536, "NEURON_DEPTH must be 16 to 65536");
 static_assert(ACCUMULATOR_DEPTH >= 16 && ACCUMULATOR_DEPTH <= 65536, "ACCUMULATOR_DEPTH must be 16 to 65536");
@@ -123,16 +150,16 @@ static_assert(READS_IN_FLIGHT >= 1 && READS_IN_FLIGHT <= 64, "READS_IN_FLIGHT mu
 
 // -- model image and result buffers
 constexpr std::uint32_t IMAGE_MAGIC = 0x54524745;
-constexpr unsigned IMAGE_FORMAT_VERSION = 1;
+constexpr unsigned IMAGE_FORMAT_VERSION = 2;
 constexpr unsigned IMAGE_HEADER_BYTES = 512;
 constexpr unsigned IMAGE_ALIGNMENT = 64;
 constexpr unsigned IMAGE_MAX_LAYERS = 8;
 constexpr unsigned IMAGE_MAX_ENGINES = 8;
 constexpr unsigned IMAGE_RESULT_BYTES = 32;
-constexpr unsigned IMAGE_COUNTERS_BYTES = 256;
+constexpr unsigned IMAGE_COUNTERS_BYTES = 320;
 
 // -- the kernel
-constexpr std::uint32_t KERNEL_VERSION = 1;
+constexpr std::uint32_t KERNEL_VERSION = 2;
 
 // -- numbers
 constexpr unsigned EVENT_BITS = 8;
@@ -188,7 +215,7 @@ constexpr std::uint8_t ERROR_NOT_LOADED = 2;  // RESET, RUN or GENERATE before a
 constexpr std::uint8_t ERROR_BAD_ADDRESS = 3;
 // no Egret model image of this format version at the image address, or its header contradicts itself
 constexpr std::uint8_t ERROR_BAD_IMAGE = 4;
-// the image was packed for other engines, lanes, weight bits, gap bits, bus bytes or accumulator bits
+// the image was packed for another build: other engines, lanes, bits or bus bytes
 constexpr std::uint8_t ERROR_WRONG_BUILD = 5;
 constexpr std::uint8_t ERROR_LIMIT = 6;  // the model is larger than a limit of this build
 constexpr std::uint8_t ERROR_BAD_TOKEN = 7;  // an input token is not in the vocabulary
@@ -200,7 +227,7 @@ constexpr std::uint8_t ERROR_WRITE_ERROR = 10;  // a write got an AXI error resp
 // -- counters: index of the first 64-bit word in the block
 constexpr unsigned COUNTER_IDENTITY = 0;  // magic << 32 | kernel version
 // engines, lanes << 8, weight bits << 16, gap bits << 24, bus bytes << 32, accumulator bits << 40, maximum
-// layers << 48
+// layers << 48, decoder lanes << 56
 constexpr unsigned COUNTER_BUILD = 1;
 // NEURON_DEPTH, ACCUMULATOR_DEPTH << 16, LOGIT_DEPTH << 32, POINTER_DEPTH << 48 (each less 1)
 constexpr unsigned COUNTER_LIMITS = 2;
@@ -210,9 +237,12 @@ constexpr unsigned COUNTER_CYCLES = 4;  // kernel cycles of the command
 constexpr unsigned COUNTER_MACS = 5;
 // cycles of neuron update or decoder sweep with no read outstanding on any engine
 constexpr unsigned COUNTER_UPDATE_CYCLES = 6;
+constexpr unsigned COUNTER_DECODER_BUILD = 7;  // decoder weight bits, decoder gap bits << 8
 constexpr unsigned COUNTER_EVENTS = 8;  // events of each layer
 constexpr unsigned COUNTER_BEATS = 16;  // data beats of columns and table rows, of each engine
 // cycles in which the engine had a read outstanding and no data beat arrived
 constexpr unsigned COUNTER_WAIT_CYCLES = 24;
+// cycles in which a decoder sweep waited for room to write logits
+constexpr unsigned COUNTER_WRITE_CYCLES = 32;
 
 }  // namespace egret

@@ -15,7 +15,8 @@ constexpr unsigned ENGINE_POINTERS = 0, ENGINE_POINTER_COUNT = 1, ENGINE_NEURONS
 constexpr unsigned ENGINE_TABLE = 4, ENGINE_COLUMNS = 5, ENGINE_COLUMNS_BEATS = 6;
 
 constexpr std::uint32_t BUILD_WORD = ENGINES | LANES << 8 | WEIGHT_BITS << 16 | GAP_BITS << 24;
-constexpr std::uint32_t BUS_WORD = BUS_BYTES | ACCUMULATOR_BITS << 8;
+constexpr std::uint32_t BUS_WORD =
+    BUS_BYTES | ACCUMULATOR_BITS << 8 | DECODER_LANES << 16 | DECODER_WEIGHT_BITS << 24 | DECODER_GAP_BITS << 28;
 constexpr std::uint32_t LARGEST_LAYER = 65535;
 
 // A neuron record takes 16 bytes, of which the last four are zero.
@@ -69,12 +70,13 @@ std::uint8_t check_fixed(const std::uint32_t header[HEADER_WORDS], model_t &mode
   return ERROR_OK;
 }
 
-// Where the rows of each layer and each matrix's columns are. Sizes are checked before anything is added to
+// Where the rows and the columns of each layer are. Sizes are checked before anything is added to
 // them, so no sum wraps. A few cycles per layer: not pipelined.
 std::uint8_t lay_out(const std::uint32_t header[HEADER_WORDS], model_t &model, sizes_t &sizes) {
-  std::uint32_t taken[2] = {0, 0};  // accumulators of the banks of even and odd layers
+  std::uint32_t taken[2] = {0, 0};  // accumulators of the even and of the odd layers
   std::uint32_t positions = 0;
   std::uint32_t pointers = 0;
+  std::uint32_t pairs = 0;  // of pointers, as the engines keep them
   std::uint32_t first_positions = 0;
 layers:
   for (unsigned l = 0; l < model.layers; ++l) {
@@ -83,26 +85,27 @@ layers:
     if (neurons == 0) return ERROR_BAD_IMAGE;
     if (neurons > LARGEST_LAYER) return ERROR_LIMIT;
     const std::uint32_t groups = (neurons + SLOTS - 1) / SLOTS;
-    const unsigned bank = l & 1;
+    const unsigned half = l & 1;
     layer_t layer;
     layer.neurons = static_cast<neuron_index_t>(neurons);
     layer.groups = static_cast<std::uint16_t>(groups);
     layer.position_base = static_cast<std::uint16_t>(positions);
-    layer.accumulator_base = static_cast<row_t>(taken[bank]);
+    layer.accumulator_base = static_cast<row_t>(half * HALF_DEPTH + taken[half]);
     positions += groups * LANES;
-    taken[bank] += SECTIONS * groups;
-    if (positions > NEURON_DEPTH || taken[bank] > ACCUMULATOR_DEPTH) return ERROR_LIMIT;
-    layer.recurrent_pointer_base = static_cast<pointer_t>(pointers);
+    taken[half] += SECTIONS * groups;
+    if (positions > (l == 0 ? TABLE_POSITIONS : NEURON_DEPTH) || taken[half] > ACCUMULATOR_DEPTH) return ERROR_LIMIT;
+    layer.pointer_base = static_cast<pointer_t>(pairs);
     layer.recurrent_accumulator_base = static_cast<row_t>(layer.accumulator_base + groups);
-    layer.forward_pointer_base = static_cast<pointer_t>(pointers + neurons + 1);
-    // The next layer's own base is what the layers before have taken in its bank.
-    layer.forward_accumulator_base = static_cast<row_t>(l + 1 == model.layers ? 0 : taken[1 - bank]);
-    pointers += 2 * (neurons + 1);
+    // The next layer's own base is what the layers before have taken in its half.
+    layer.forward_accumulator_base =
+        static_cast<row_t>(l + 1 == model.layers ? 0 : (1 - half) * HALF_DEPTH + taken[1 - half]);
+    pointers += 2 * neurons + 1;
+    pairs += neurons;
     if (pointers > POINTER_DEPTH) return ERROR_LIMIT;
     if (l == 0) first_positions = positions;
     model.layer[l] = layer;
   }
-  const std::uint32_t decoder_groups = (model.vocabulary - 1) / SLOTS + 1;
+  const std::uint32_t decoder_groups = (model.vocabulary - 1) / WORD_SLOTS + 1;
   if (decoder_groups > LOGIT_DEPTH) return ERROR_LIMIT;
   model.decoder_groups = decoder_groups;
   model.table_plane_beats = (first_positions + TABLE_ENTRIES - 1) / TABLE_ENTRIES;
@@ -132,7 +135,7 @@ sections:
     const bool good = header[base + ENGINE_POINTER_COUNT] == sizes.pointers &&
                       section_fits(pointers, sizes.pointers, sizes.image_bytes) &&
                       section_fits(neurons, sizes.positions * RECORD_BEATS, sizes.image_bytes) &&
-                      section_fits(decoder, model.decoder_groups * LANES, sizes.image_bytes) &&
+                      section_fits(decoder, model.decoder_groups * DECODER_LANES, sizes.image_bytes) &&
                       section_fits(table, table_beats, sizes.image_bytes) &&
                       section_fits(columns, columns_beats, sizes.image_bytes);
     if (!good) return ERROR_BAD_IMAGE;
@@ -146,17 +149,45 @@ sections:
   return ERROR_OK;
 }
 
-// II = 1 in all three loops: a beat from the port and at most one write to a memory per iteration.
-void fill_engine(port_t port, address_t pointers_address, std::uint32_t pointer_count, address_t neurons_address,
-                 std::uint32_t positions, address_t decoder_address, std::uint32_t decoder_groups,
-                 std::uint32_t pointers[POINTER_DEPTH], neuron_record_t neurons[NEURON_DEPTH],
-                 word_record_t words[LANES][LOGIT_DEPTH]) {
+// II = 1 in all three loops: a beat from the port and at most one write to a memory per iteration; what is
+// carried over are counters, and which layer's pointers come (its number of them is in a register).
+void fill_engine(port_t port, const model_t &model, address_t pointers_address, std::uint32_t pointer_count,
+                 address_t neurons_address, std::uint32_t positions, address_t decoder_address,
+                 columns_t columns[COLUMNS_DEPTH], beat_count_t columns_end[IMAGE_MAX_LAYERS],
+                 neuron_record_t neurons[NEURON_DEPTH], word_record_t words[DECODER_LANES][LOGIT_DEPTH]) {
+#pragma HLS ARRAY_PARTITION variable=columns_end complete
+  std::uint32_t layer_neurons[IMAGE_MAX_LAYERS];
+#pragma HLS ARRAY_PARTITION variable=layer_neurons complete
+sizes:
+  for (unsigned l = 0; l < IMAGE_MAX_LAYERS; ++l) {
+#pragma HLS UNROLL
+    layer_neurons[l] = model.layer[l].neurons;
+  }
+
   port.read_request(pointers_address, pointer_count);
-fill_pointers:
+  columns_t pair = {0, 0};
+  bool is_forward = true;
+  unsigned layer = 0;
+  std::uint32_t neurons_left = layer_neurons[0];
+  unsigned stored = 0;
+fill_columns:
   for (std::uint32_t index = 0; index < pointer_count; ++index) {
 #pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT min=4 max=8192 avg=2000
-    pointers[index] = static_cast<std::uint32_t>(field<WORD_BITS>(read_word(port), 0));
+#pragma HLS LOOP_TRIPCOUNT min=3 max=8192 avg=2000
+    const beat_count_t pointer = static_cast<beat_count_t>(field<WORD_BITS>(read_word(port), 0));
+    if (neurons_left == 0) {
+      columns_end[layer % IMAGE_MAX_LAYERS] = pointer;
+      ++layer;
+      neurons_left = layer_neurons[layer % IMAGE_MAX_LAYERS];
+    } else if (is_forward) {
+      pair.forward = pointer;
+      is_forward = false;
+    } else {
+      pair.recurrent = pointer;
+      columns[stored++] = pair;
+      is_forward = true;
+      --neurons_left;
+    }
   }
 
   port.read_request(neurons_address, positions * RECORD_BEATS);
@@ -184,7 +215,7 @@ fill_neurons:
     }
   }
 
-  const std::uint32_t word_count = decoder_groups * LANES;
+  const std::uint32_t word_count = model.decoder_groups * DECODER_LANES;
   port.read_request(decoder_address, word_count);
   unsigned p = 0;
   unsigned group = 0;
@@ -198,7 +229,7 @@ fill_words:
     record.shift = static_cast<shift_t>(field<SHIFT_BITS>(data, SUM_BITS));
     words[p][group] = record;
     ++p;
-    if (p == LANES) {
+    if (p == DECODER_LANES) {
       p = 0;
       ++group;
     }
@@ -208,9 +239,10 @@ fill_words:
 }  // namespace
 
 std::uint8_t image_loader(EGRET_READ_PORTS, std::uint64_t image_address, model_t &model,
-                          std::uint32_t pointers[ENGINES][POINTER_DEPTH],
+                          columns_t columns[ENGINES][COLUMNS_DEPTH],
+                          beat_count_t columns_end[ENGINES][IMAGE_MAX_LAYERS],
                           neuron_record_t neurons[ENGINES][NEURON_DEPTH],
-                          word_record_t words[ENGINES][LANES][LOGIT_DEPTH]) {
+                          word_record_t words[ENGINES][DECODER_LANES][LOGIT_DEPTH]) {
   std::uint32_t header[HEADER_WORDS];
 #pragma HLS ARRAY_PARTITION variable=header cyclic factor=4
   read_header(gmem0_read, beat_address(image_address), header);
@@ -224,10 +256,10 @@ std::uint8_t image_loader(EGRET_READ_PORTS, std::uint64_t image_address, model_t
   if (error != ERROR_OK) return error;
 
   bool failed = false;
-#define EGRET_FILL(E)                                                                                                 \
-  fill_engine(gmem##E##_read, beat_address(image_address + offsets.pointers[E]), sizes.pointers,                      \
-              beat_address(image_address + offsets.neurons[E]), sizes.positions,                                      \
-              beat_address(image_address + offsets.decoder[E]), model.decoder_groups, pointers[E], neurons[E], words[E]); \
+#define EGRET_FILL(E)                                                                                              \
+  fill_engine(gmem##E##_read, model, beat_address(image_address + offsets.pointers[E]), sizes.pointers,            \
+              beat_address(image_address + offsets.neurons[E]), sizes.positions,                                   \
+              beat_address(image_address + offsets.decoder[E]), columns[E], columns_end[E], neurons[E], words[E]); \
   failed |= read_failed(gmem##E##_read);
   EGRET_EACH_ENGINE(EGRET_FILL)
 #undef EGRET_FILL

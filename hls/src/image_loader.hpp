@@ -12,8 +12,9 @@ namespace egret {
 
 // Returns an error code. `model` and the memories are of use only if it is ERROR_OK.
 std::uint8_t image_loader(EGRET_READ_PORTS, std::uint64_t image_address, model_t &model,
-                          std::uint32_t pointers[ENGINES][POINTER_DEPTH],
+                          columns_t columns[ENGINES][COLUMNS_DEPTH],
+                          beat_count_t columns_end[ENGINES][IMAGE_MAX_LAYERS],
                           neuron_record_t neurons[ENGINES][NEURON_DEPTH],
-                          word_record_t words[ENGINES][LANES][LOGIT_DEPTH]);
+                          word_record_t words[ENGINES][DECODER_LANES][LOGIT_DEPTH]);
 
 }  // namespace egret

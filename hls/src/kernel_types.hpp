@@ -44,33 +44,39 @@ using uint_bits = typename integer<BITS>::without_sign;
 // -- sizes that follow from the build parameters
 constexpr unsigned ceil_log2(unsigned value) { return value <= 1 ? 0 : 1 + ceil_log2((value + 1) / 2); }
 
-constexpr unsigned SLOTS = ENGINES * LANES;
-constexpr unsigned ENTRY_BITS = WEIGHT_BITS + GAP_BITS;
+constexpr unsigned SLOTS = ENGINES * LANES;               // neurons in a group: one per lane of every engine
+constexpr unsigned WORD_SLOTS = ENGINES * DECODER_LANES;  // words in a group
 constexpr unsigned BEAT_BITS = 8 * BUS_BYTES;
 static_assert(BUS_BYTES == 8 || BUS_BYTES == 16, "BUS_BYTES must be 8 or 16");
-static_assert(LANES * ENTRY_BITS <= BEAT_BITS, "LANES entries must fit in a beat");
+static_assert(LANES * (WEIGHT_BITS + GAP_BITS) <= BEAT_BITS, "LANES entries must fit in a beat");
+static_assert(DECODER_LANES * (DECODER_WEIGHT_BITS + DECODER_GAP_BITS) <= BEAT_BITS,
+              "DECODER_LANES entries must fit in a beat");
 static_assert(MAX_BURST_BEATS * BUS_BYTES <= 4096, "a burst must fit in 4 KB");
 
-// Layers alternate between two accumulator banks and the decoder has a third, so that one can be swept while
-// another is added to. They are of one size, so that one dataflow region serves every pair of them. A row
-// number is cut to the bank's address bits, so that no image can point outside.
-constexpr unsigned BANK_BITS = ceil_log2(ACCUMULATOR_DEPTH > LOGIT_DEPTH ? ACCUMULATOR_DEPTH : LOGIT_DEPTH);
-constexpr unsigned BANK_DEPTH = 1u << BANK_BITS;
+// A lane's sums of all layers, those of the even layers in the lower half and those of the odd ones in the
+// upper, and a decoder lane's sums of words. A row number is cut to the address bits, so that no image can
+// point outside.
+constexpr unsigned HALF_BITS = ceil_log2(ACCUMULATOR_DEPTH);
+constexpr unsigned HALF_DEPTH = 1u << HALF_BITS;
+constexpr unsigned SUM_DEPTH = 2 * HALF_DEPTH;
+constexpr unsigned WORD_DEPTH = 1u << ceil_log2(LOGIT_DEPTH);
+constexpr unsigned ROW_BITS = ceil_log2(SUM_DEPTH > WORD_DEPTH ? SUM_DEPTH : WORD_DEPTH) + 1;
 
 // The row of the folded table that layer 0 takes: three planes (z, r, gx) of int16 entries, a beat a word.
+// Layer 0 may have half of the neuron positions.
 constexpr unsigned TABLE_PLANES = 3;
 constexpr unsigned TABLE_ENTRIES = BUS_BYTES / 2;
-constexpr unsigned TABLE_DEPTH = (NEURON_DEPTH + TABLE_ENTRIES - 1) / TABLE_ENTRIES;
+constexpr unsigned TABLE_POSITIONS = NEURON_DEPTH / 2;
+constexpr unsigned TABLE_DEPTH = (TABLE_POSITIONS + TABLE_ENTRIES - 1) / TABLE_ENTRIES;
 
 constexpr unsigned EVENT_DEPTH = ENGINES * NEURON_DEPTH;  // events of all layers
+// An image's column pointers in pairs, a pair a neuron; a layer's last pointer is kept apart.
+constexpr unsigned COLUMNS_DEPTH = (POINTER_DEPTH + 1) / 2;
 constexpr unsigned SECTIONS = 4;                          // a neuron's accumulators: gx, z, r, gr
 constexpr unsigned SECTION_GX = 0, SECTION_Z = 1, SECTION_R = 2, SECTION_GR = 3;
 
 // -- numbers (docs/formats.md, section 1)
-typedef int_bits<WEIGHT_BITS> weight_t;
-typedef uint_bits<GAP_BITS> gap_t;
 typedef uint_bits<EVENT_BITS> event_value_t;
-typedef int_bits<WEIGHT_BITS + EVENT_BITS + 1> product_t;
 typedef int_bits<ACCUMULATOR_BITS> accumulator_t;
 typedef int_bits<ACCUMULATOR_BITS + 2> sum_t;  // an accumulator shifted right, a bias and a gated sum added
 typedef int_bits<SUM_BITS> bias_t;
@@ -93,68 +99,18 @@ typedef std::int16_t candidate_entry_t;
 
 // -- indices
 typedef std::uint16_t neuron_index_t;
-typedef std::uint16_t row_t;       // in a lane's accumulators
-typedef std::uint16_t pointer_t;   // in an engine's column pointers
-typedef std::uint64_t address_t;   // of a beat: the byte address / BUS_BYTES
+typedef uint_bits<ROW_BITS> row_t;  // in a lane's sums
+typedef std::uint16_t pointer_t;    // in an engine's column pointers
+typedef std::uint64_t address_t;    // of a beat: the byte address / BUS_BYTES
 typedef std::uint32_t beat_count_t;
 
-// -- what the units exchange
-enum request_kind_t {
-  REQUEST_COLUMN = 0,  // look the column up in the column pointers and read it
-  REQUEST_BLOCK = 1,   // read `beats` beats at `address`
-  REQUEST_MARK = 2,    // no column follows
-  REQUEST_END = 3      // nothing follows
-};
-
-struct request_t {
-  uint_bits<2> kind;
-  pointer_t pointer;         // column: index of its first pointer
-  event_value_t value;       // column
-  row_t accumulator_base;    // column: accumulator of row 0
-  address_t address;         // block
-  beat_count_t beats;        // block
-};
-
-struct job_t {  // a read for the column fetcher
-  address_t address;
-  beat_count_t beats;
-  bool end;
-};
-
-struct descriptor_t {  // what the beats of a job are
-  uint_bits<2> kind;
-  event_value_t value;
-  row_t accumulator_base;
-  beat_count_t beats;
-};
-
-struct event_t {
-  neuron_index_t neuron;
-  event_value_t value;
-  bool end;  // no event: the engine's update is over
-};
-
-struct list_entry_t {
-  neuron_index_t neuron;
-  event_value_t value;
-};
-
-struct best_t {  // the largest logit of an engine's words
-  bool valid;
-  logit_t logit;
-  std::uint32_t word;
-};
-
-struct next_token_t {
-  bool valid;  // there is a next token, and it is in the vocabulary
-  std::uint32_t token;
-};
-
-struct logit_group_t {  // one group of an engine: LANES words
-  logit_t logit[LANES];
-};
-
 // -- what the image holds
+// Where what one neuron's events feed begins, in beats. It ends where that of the layer's next neuron begins.
+struct columns_t {
+  beat_count_t forward;    // column of W_l+1, or of the decoder
+  beat_count_t recurrent;  // column of R_l; the forward column's end
+};
+
 struct neuron_record_t {
   bias_t bias[SECTIONS];
   shift_t shift[SECTIONS];
@@ -168,20 +124,19 @@ struct word_record_t {
 
 struct layer_t {
   neuron_index_t neurons;
-  std::uint16_t groups;               // rounds of SLOTS neurons
-  std::uint16_t position_base;        // first record of the layer in each engine
-  row_t accumulator_base;             // in the layer's bank
-  pointer_t recurrent_pointer_base;   // column 0 of R_l
-  row_t recurrent_accumulator_base;   // its row 0: gx stands before z, r, gr
-  pointer_t forward_pointer_base;     // column 0 of W_l+1, or of the decoder
-  row_t forward_accumulator_base;
+  std::uint16_t groups;              // rounds of SLOTS neurons
+  std::uint16_t position_base;       // first record of the layer in each engine
+  pointer_t pointer_base;            // columns of neuron 0
+  row_t accumulator_base;            // of the neurons' sums
+  row_t recurrent_accumulator_base;  // row 0 of R_l: gx stands before z, r, gr
+  row_t forward_accumulator_base;    // row 0 of W_l+1, or of the decoder
 };
 
 struct model_t {
   std::uint32_t layers;
   std::uint32_t vocabulary;
   layer_t layer[IMAGE_MAX_LAYERS];
-  std::uint32_t decoder_groups;
+  std::uint32_t decoder_groups;  // rounds of WORD_SLOTS words
   beat_count_t table_plane_beats;
   beat_count_t table_row_beats;
   address_t table_address[ENGINES];
@@ -189,7 +144,95 @@ struct model_t {
   beat_count_t columns_beats[ENGINES];
 };
 
-// What an engine did in a step, for the counters.
+// -- what the units exchange
+enum job_kind_t {
+  JOB_PLAY = 0,    // fetch the recurrent columns of the layer's last events
+  JOB_UPDATE = 1,  // update the layer; fetch the columns of what fires
+  JOB_END = 2
+};
+
+struct layer_job_t {
+  uint_bits<2> kind;
+  unsigned index;  // of the layer
+  bool last;       // it feeds the decoder
+  bool recurrent;  // update: the recurrent columns are fetched, too
+  layer_t layer;
+};
+
+enum request_kind_t {
+  REQUEST_COLUMNS = 0,  // look one neuron's columns up in the column pointers and read them
+  REQUEST_ROW = 1,      // read a row of the token table
+  REQUEST_END = 2
+};
+
+struct request_t {
+  uint_bits<2> kind;
+  pointer_t pointer;     // columns: index of the neuron's pointers
+  event_value_t value;   // columns
+  bool forward;          // columns: the forward one is wanted
+  bool recurrent;        // columns: the recurrent one is wanted
+  bool to_decoder;       // columns: what the forward one feeds
+  uint_bits<3> layer;    // columns: whose neuron it is
+  bool last_neuron;      // columns: none follows in its layer
+  row_t forward_base;    // columns: accumulator of row 0
+  row_t recurrent_base;  // columns: likewise
+  address_t address;     // row
+  beat_count_t beats;    // row
+};
+
+struct job_t {  // a read for the column fetcher
+  address_t address;
+  beat_count_t beats;
+  bool end;
+};
+
+enum target_t {
+  TO_LAYERS = 0,   // sums of layers
+  TO_DECODER = 1,  // sums of words
+  TO_ROW = 2,      // the table row
+  TO_END = 3       // nothing follows
+};
+
+// What the beats of a job are: one column or the table row, and a recurrent column behind it if that has beats.
+struct descriptor_t {
+  uint_bits<2> target;
+  event_value_t value;
+  row_t base;          // accumulator of row 0
+  beat_count_t beats;  // 0 at the end only
+  row_t recurrent_base;
+  beat_count_t recurrent_beats;
+};
+
+struct event_t {
+  neuron_index_t neuron;
+  event_value_t value;
+  bool end;  // no event: the engine's update of a layer is over
+};
+
+struct list_entry_t {
+  neuron_index_t neuron;
+  event_value_t value;
+};
+
+struct best_t {  // the largest logit of an engine's words
+  bool valid;
+  logit_t logit;
+  std::uint32_t word;
+};
+
+struct logit_group_t {  // one group of an engine
+  logit_t logit[DECODER_LANES];
+};
+
+struct record_t {  // the result of a token
+  bool valid;      // there is one
+  std::uint32_t word;
+  logit_t logit;
+  std::uint32_t token;
+  std::uint16_t events[IMAGE_MAX_LAYERS];
+};
+
+// What an engine did in a wave, for the counters.
 struct work_t {
   std::uint32_t macs;
   std::uint32_t beats;

@@ -60,16 +60,14 @@ updated_t update_neuron(const accumulator_t sums[SECTIONS], const bias_t biases[
   return updated;
 }
 
-}  // namespace
-
 // II = 1: per iteration each lane's memory is read once and the word just read written to zero (its two
 // ports; the iterations visit every address once, so no iteration needs what another writes); record, state
 // and the three table planes are read once and the state written once. Nothing but counters and the gathered
 // sums is carried over: a neuron's state depends on its own old state alone, which only this call's one
 // iteration for it touches. That is what makes the two dependences false.
-void neuron_update(unsigned engine, bool first_layer, layer_t layer, accumulator_t bank[LANES][BANK_DEPTH],
-                   const neuron_record_t records[NEURON_DEPTH], state_t states[NEURON_DEPTH],
-                   const word_t table_row[TABLE_PLANES][TABLE_DEPTH], hls::stream<event_t> &events) {
+void update_layer(unsigned engine, bool first_layer, const layer_t &layer, accumulator_t bank[LANES][SUM_DEPTH],
+                  const neuron_record_t records[NEURON_DEPTH], state_t states[NEURON_DEPTH],
+                  const word_t table_row[TABLE_PLANES][TABLE_DEPTH], hls::stream<event_t> &events) {
   accumulator_t gathered[SECTIONS][LANES];  // of the group being read
   accumulator_t held[SECTIONS][LANES];      // of the group in the arithmetic
 #pragma HLS ARRAY_PARTITION variable=gathered complete dim=0
@@ -147,6 +145,20 @@ groups:
   event_t end = {};
   end.end = true;
   events.write(end);
+}
+
+}  // namespace
+
+void neuron_update(unsigned engine, hls::stream<layer_job_t> &jobs, accumulator_t sums[LANES][SUM_DEPTH],
+                   const neuron_record_t records[NEURON_DEPTH], state_t states[NEURON_DEPTH],
+                   const word_t table_row[TABLE_PLANES][TABLE_DEPTH], hls::stream<event_t> &events) {
+  layer_job_t job = jobs.read();
+layers:
+  while (job.kind != JOB_END) {
+#pragma HLS LOOP_TRIPCOUNT min=0 max=8 avg=3
+    update_layer(engine, job.index == 0, job.layer, sums, records, states, table_row, events);
+    job = jobs.read();
+  }
 }
 
 }  // namespace egret

@@ -24,21 +24,9 @@ beats:
   }
 }
 
-static next_token_t checked(bool has_next, std::uint32_t token, std::uint32_t vocabulary) {
-#pragma HLS INLINE
-  next_token_t next;
-  next.valid = has_next && token < vocabulary;
-  next.token = token;
-  return next;
-}
-
-void next_token(bool has_next, bool generating, std::uint32_t forced, std::uint32_t vocabulary,
-                hls::stream<best_t> best[ENGINES], hls::stream<next_token_t> &tokens, next_token_t &next,
-                best_t &argmax) {
-  // A token that is known goes out before the sweep is over, so that its row is fetched meanwhile.
-  next_token_t chosen = checked(has_next, forced, vocabulary);
-  if (!generating) tokens.write(chosen);
-
+void argmax_words(bool sweep, bool word_follows, record_t record, hls::stream<best_t> best[ENGINES],
+                  hls::stream<std::uint32_t> &next_words, hls::stream<record_t> records[ENGINES],
+                  std::uint32_t &argmax) {
   best_t all;
   all.valid = false;
   all.logit = 0;
@@ -51,13 +39,17 @@ reduce:
       all = one;
     }
   }
+  if (word_follows) next_words.write(all.word);
+  argmax = all.word;
 
-  if (generating) {
-    chosen = checked(has_next, all.word, vocabulary);
-    tokens.write(chosen);
+  record.word = all.word;
+  record.logit = all.logit;
+send:
+  for (unsigned engine = 0; engine < ENGINES; ++engine) {
+#pragma HLS UNROLL
+    record.valid = sweep && engine == 0;
+    records[engine].write(record);
   }
-  next = chosen;
-  argmax = all;
 }
 
 void write_record(port_t port, address_t address, const record_t &record) {
@@ -73,7 +65,8 @@ void write_record(port_t port, address_t address, const record_t &record) {
 events:
   for (unsigned pair = 0; pair < IMAGE_MAX_LAYERS / 2; ++pair) {
 #pragma HLS UNROLL
-    words[4 + pair] = record.events[2 * pair] | record.events[2 * pair + 1] << EVENT_COUNT_BITS;
+    words[4 + pair] = record.events[2 * pair] |
+                      static_cast<std::uint32_t>(record.events[2 * pair + 1]) << EVENT_COUNT_BITS;
   }
   port.write_request(address, BEATS);
   // II = 1: a beat to the port; `words` are registers.

@@ -23,17 +23,17 @@ FAULTS = {
         "#pragma HLS PIPELIN",
         "unknown directive PIPELIN",
     ),
-    "misspelt option": ("steps.cpp", "events depth=256", "events dept=256", "STREAM has no option dept=256"),
+    "misspelt option": ("wave.cpp", "events depth=256", "events dept=256", "STREAM has no option dept=256"),
     "unknown flag": ("neuron_update.cpp", "LOOP_FLATTEN", "LOOP_FLATTEN on", "LOOP_FLATTEN has no option on"),
     "wrong word": ("lane.cpp", "direction=RAW", "direction=RWA", "direction is one of RAW, WAR, WAW"),
     "no number": ("lane.cpp", "distance=4", "distance=four", "distance is an integer constant, not four"),
-    "option twice": ("steps.cpp", "events depth=256", "events depth=256 depth=2", "says depth twice"),
-    "missing option": ("sequencer.cpp", "layer_step limit=1", "layer_step", "ALLOCATION needs limit="),
+    "option twice": ("wave.cpp", "events depth=256", "events depth=256 depth=2", "says depth twice"),
+    "missing option": ("sequencer.cpp", "wave limit=1", "wave", "ALLOCATION needs limit="),
     "variable not there": (
         "lane.cpp",
-        "DEPENDENCE variable=bank",
-        "DEPENDENCE variable=banks",
-        "no variable banks in this scope",
+        "DEPENDENCE variable=sums",
+        "DEPENDENCE variable=sum",
+        "no variable sum in this scope",
     ),
     "variable of another scope": (
         "column_fetcher.cpp",
@@ -60,15 +60,15 @@ FAULTS = {
         "newest is no array",
     ),
     "no stream": (
-        "steps.cpp",
-        "STREAM variable=tokens",
-        "STREAM variable=generating",
-        "generating is no stream",
+        "wave.cpp",
+        "STREAM variable=next_words",
+        "STREAM variable=row_follows",
+        "row_follows is no stream",
     ),
     "partition of no kind": (
         "lane.cpp",
-        "variable=rows complete dim=0",
-        "variable=rows dim=0",
+        "variable=recent complete dim=0",
+        "variable=recent dim=0",
         "needs one of complete",
     ),
     "cyclic without factor": (
@@ -80,9 +80,9 @@ FAULTS = {
     "port not there": ("egret_kernel.cpp", "port=gmem0_read", "port=gmem0_reads", "no parameter gmem0_reads"),
     "function not called": (
         "sequencer.cpp",
-        "instances=decoder_step",
-        "instances=decoder_steps",
-        "decoder_steps is not called here",
+        "instances=wave",
+        "instances=waves",
+        "waves is not called here",
     ),
     "loop pragma outside a loop": (
         "event_queue.cpp",
@@ -110,16 +110,46 @@ FAULTS = {
         "must have UNROLL",
     ),
     "dataflow with a branch": (
-        "steps.cpp",
-        "  next_token(has_next,",
-        "  if (has_next) { sweep_nothing(); }\n  next_token(has_next,",
+        "wave.cpp",
+        "  argmax_words(sweep,",
+        "  if (sweep) { sweep_nothing(); }\n  argmax_words(sweep,",
         "may only declare and call",
     ),
     "stream without depth": (
-        "steps.cpp",
+        "wave.cpp",
         "#pragma HLS STREAM variable=best depth=2\n",
         "",
         "stream best of a dataflow",
+    ),
+    "memory of two processes": (
+        "wave.cpp",
+        "beats[E], filled_sums[E]",
+        "beats[E], swept_sums[E]",
+        "swept_sums[0] belongs to several processes: neuron_update and lanes",
+    ),
+    "an array and an element of it": (
+        "wave.cpp",
+        "table_row_beats, table_address, entries,",
+        "table_row_beats, logits_address, entries,",
+        "logits_address[0] belongs to several processes",
+    ),
+    "port of two processes": (
+        "wave.cpp",
+        "result_writer(gmem##E##_write,",
+        "result_writer(gmem##E##_read,",
+        "gmem0_read belongs to several processes",
+    ),
+    "stream with two readers": (
+        "wave.cpp",
+        "                records[E]);",
+        "                best[E]);",
+        "stream best[0] has 3 processes, not two",
+    ),
+    "stream that nobody writes": (
+        "wave.cpp",
+        "argmax_words(sweep, row_follows, record, best, next_words,",
+        "argmax_words(sweep, row_follows, record, best, queued,",
+        "stream next_words has 1 processes, not two",
     ),
     # -- registers and ports
     "register without pragma": (
@@ -173,14 +203,14 @@ FAULTS = {
     # -- what is not synthesised
     "recursion": (
         "event_queue.cpp",
-        "static request_t plain_request(request_kind_t kind) {",
-        "static request_t plain_request(request_kind_t kind) {\n  if (kind) return plain_request(kind);",
-        "plain_request calls itself",
+        "request_t empty_request(request_kind_t kind) {",
+        "request_t empty_request(request_kind_t kind) {\n  if (kind) return empty_request(kind);",
+        "empty_request calls itself",
     ),
     "recursion over files": (
         "neuron_update.cpp",
         "  unsigned neuron = engine;",
-        "  layer_step(neuron_update);\n  unsigned neuron = engine;",
+        "  wave(neuron_update);\n  unsigned neuron = engine;",
         "neuron_update calls itself",
     ),
     "new": (
@@ -203,8 +233,8 @@ FAULTS = {
     ),
     "function pointer as parameter": (
         "lane.cpp",
-        "accumulator_t add(accumulator_t sum, product_t product) {",
-        "accumulator_t add(accumulator_t sum, product_t product, int (*chosen)(int)) {",
+        "accumulator_t add(accumulator_t sum, accumulator_t product) {",
+        "accumulator_t add(accumulator_t sum, accumulator_t product, int (*chosen)(int)) {",
         "chosen is a pointer to a function",
     ),
     "container": (
@@ -246,8 +276,8 @@ FAULTS = {
     "array of unknown size": (
         "event_queue.cpp",
         "  std::uint32_t recorded = 0;",
-        "  int many[recurrent_count];\n  std::uint32_t recorded = 0;",
-        "array many has a size that is no constant: recurrent_count",
+        "  int many[list];\n  std::uint32_t recorded = 0;",
+        "array many has a size that is no constant: list",
     ),
     "parameter of unknown size": (
         "token_interface.cpp",

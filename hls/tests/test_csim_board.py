@@ -170,7 +170,8 @@ def test_read_errors(bench: Bench) -> None:
         row = BASE + int(words[start + 4]) + 3 * row_bytes
         bench.model.set_faulty(range(row, row + row_bytes))
         assert bench.run(np.arange(5, dtype=np.uint32)) == "READ_ERROR"
-        assert bench.read("status") >> 8 == 2, "row 3 is fetched while token 2's logits are swept"
+        # Row 3 is fetched while layer 0 is at token 2, and the decoder, above the last layer, so far behind.
+        assert bench.read("status") >> 8 == max(0, 3 - len(bench.case.layers))
         bench.works()
 
 

@@ -12,12 +12,13 @@ Definitions, for a run of T tokens (docs/formats.md, sections 1 and 5):
 - *roofline*: cycles in which the beats that were fetched can cross the ports (one beat a cycle each) and the
   DDR (at its peak bandwidth), whichever is longer. *Utilisation* is roofline / cycles.
 - *dense machine*: the cycles an ideal dense machine on the same ports and DDR needs: every weight once a
-  token, in the build's weight bits, without gaps, at the roofline.
+  token, in the bits that the build gives it, without gaps, at the roofline.
+- *bytes by section*: a row of the token table, and for each event a mean column of the matrices that it
+  feeds. What was counted differs only as far as neurons with longer columns fire more or less often.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,24 +28,8 @@ from egret.errors import EgretError
 from egret.image import ModelImage
 from egret.kernel import Board
 from egret.layout import Layout
+from egret.matrix_account import SECTIONS, MatrixAccount, account_matrices
 from egret.measurement import Run
-
-
-@dataclass(frozen=True)
-class MatrixAccount:
-    """One weight matrix of the network."""
-
-    name: str
-    weights: int
-    """All weights, pruned ones counted: dense MACs a token."""
-    nonzeros: int
-    activity: float
-    """Mean part of the columns that are used at a token, 0 to 1."""
-
-    @property
-    def sparse_macs(self) -> float:
-        """Theoretical sparse MACs a token."""
-        return self.nonzeros * self.activity
 
 
 @dataclass(frozen=True)
@@ -53,7 +38,7 @@ class Account:
 
     tokens: int
     matrices: tuple[MatrixAccount, ...]
-    """Named as in the checkpoint; the first is the folded one."""
+    """Named as in the checkpoint; the first is the folded one, the last the decoder."""
     layer_activity: tuple[float, ...]
     macs: int
     cycles: int
@@ -61,10 +46,17 @@ class Account:
     beats: tuple[int, ...]
     """Of each engine of the build."""
     wait_cycles: tuple[int, ...]
+    write_cycles: int
+    """Cycles in which a decoder sweep waited for room to write logits."""
     table_beats: int
     """Those beats of all engines that carried rows of the token table."""
     layout: Layout
     board: Board
+
+    @property
+    def decoder_layout(self) -> Layout:
+        """Lanes and entries of the decoder, where `layout` is the layers'."""
+        return self.matrices[-1].layout
 
     @property
     def dense_macs(self) -> int:
@@ -93,16 +85,33 @@ class Account:
 
     @property
     def slots_filled(self) -> float:
-        """Part of the fetched column entries that held a non-zero weight; 0 if none was fetched."""
-        entries = (sum(self.beats) - self.table_beats) * self.layout.lanes
+        """Part of the fetched column entries that held a non-zero weight; 0 if none was fetched.
+
+        Where the decoder's beats hold another number of entries, their part in the beats is that on paper.
+        """
+        on_paper = [matrix.beats_per_token for matrix in self.matrices[1:]]
+        of_decoder = on_paper[-1] / sum(on_paper) if any(on_paper) else 0.0
+        lanes = self.layout.lanes + of_decoder * (self.decoder_layout.lanes - self.layout.lanes)
+        entries = (sum(self.beats) - self.table_beats) * lanes
         return self.macs / entries if entries else 0.0
+
+    @property
+    def bytes_per_token(self) -> dict[str, float]:
+        """Bytes fetched at a token on paper, by section (egret.matrix_account.SECTIONS)."""
+        result = dict.fromkeys(SECTIONS, 0.0)
+        for matrix in self.matrices:
+            result[matrix.section] += matrix.bytes_per_token
+        return result
+
+    @property
+    def fetched_bytes(self) -> int:
+        """Bytes of the beats that were counted."""
+        return sum(self.beats) * self.layout.bus_bytes
 
     @property
     def roofline_cycles(self) -> float:
         """Cycles that the beats take at the best of ports and DDR."""
-        return max(
-            float(max(self.beats)), sum(self.beats) * self.layout.bus_bytes / self.board.bytes_per_cycle
-        )
+        return max(float(max(self.beats)), self.fetched_bytes / self.board.bytes_per_cycle)
 
     @property
     def utilisation(self) -> float:
@@ -112,7 +121,8 @@ class Account:
     @property
     def dense_machine_cycles(self) -> float:
         """Cycles of the ideal dense machine on the same ports and DDR."""
-        weight_bytes = self.dense_macs * self.layout.weight_bits / 8
+        bits = sum(matrix.weights * matrix.layout.weight_bits for matrix in self.matrices)
+        weight_bytes = self.tokens * bits / 8
         per_cycle = min(float(self.layout.engines * self.layout.bus_bytes), self.board.bytes_per_cycle)
         return weight_bytes / per_cycle
 
@@ -154,6 +164,9 @@ class Account:
             "table_beats",
             "wait_cycles",
             "update_cycles",
+            "write_cycles",
+            "fetched_bytes",
+            "bytes_per_token",
             "roofline_cycles",
             "utilisation",
             "dense_machine_cycles",
@@ -174,6 +187,8 @@ class Account:
                 "nonzeros": matrix.nonzeros,
                 "activity": matrix.activity,
                 "sparse_macs": matrix.sparse_macs,
+                "bytes_per_token": matrix.bytes_per_token,
+                "entries": matrix.layout.entry_format,
             }
             for matrix in self.matrices
         ]
@@ -182,63 +197,9 @@ class Account:
             clock_mhz=self.board.clock_mhz,
             engines=self.layout.engines,
             lanes=self.layout.lanes,
+            decoder_lanes=self.decoder_layout.lanes,
         )
         return result
-
-    def table(self) -> str:
-        """Return the figures as text: the matrices, then the run per token and in total."""
-        matrices = [("matrix", "weights", "non-zero", "kept", "activity", "sparse MACs/token")]
-        matrices += [
-            (
-                matrix.name,
-                f"{matrix.weights:,}",
-                f"{matrix.nonzeros:,}",
-                f"{matrix.nonzeros / matrix.weights:.1%}",
-                f"{matrix.activity:.1%}",
-                f"{matrix.sparse_macs:,.0f}",
-            )
-            for matrix in self.matrices
-        ]
-        timed = [
-            ("cycles", self.cycles),
-            ("  roofline", self.roofline_cycles),
-            ("  update that hides behind no fetch", self.update_cycles),
-        ]
-        waits = [
-            (f"cycles engine {engine} waited for data", cycles)
-            for engine, cycles in enumerate(self.wait_cycles)
-        ]
-        counts: list[tuple[str, float]] = [
-            ("theoretical dense MACs", self.dense_macs),
-            ("theoretical sparse MACs", self.sparse_macs),
-            ("  of these folded into the token table", self.folded_macs),
-            ("MACs done", self.macs),
-            *(timed if self.timed else [("cycles of the roofline", self.roofline_cycles)]),
-            *((f"beats of engine {engine}", beats) for engine, beats in enumerate(self.beats)),
-            *(waits if self.timed else []),
-            ("cycles of an ideal dense machine", self.dense_machine_cycles),
-        ]
-        run = [(f"run of {self.tokens} tokens on {self.board.name}", "per token", "total")]
-        run += [(name, f"{total / self.tokens:,.0f}", f"{total:,.0f}") for name, total in counts]
-        layout = self.layout
-        ratios = [
-            ("MACs per cycle", f"{self.macs_per_cycle:.2f} of {layout.slots}", True),
-            ("entries fetched that held a weight", f"{self.slots_filled:.1%}", False),
-            ("utilisation (roofline / cycles)", f"{self.utilisation:.1%}", True),
-            ("speed-up over dense: MACs on paper", f"{self.saved_on_paper:.1f} x", False),
-            ("speed-up over dense: MACs done", f"{self.saved_by_done:.1f} x", False),
-            ("speed-up over dense: cycles", f"{self.saved_in_cycles:.1f} x", True),
-            (
-                f"tokens per second at {self.board.clock_mhz} MHz",
-                f"{self.tokens_per_second:,.0f}",
-                True,
-            ),
-        ]
-        shown = [(name, value) for name, value, needs_cycles in ratios if self.timed or not needs_cycles]
-        if not self.timed:
-            shown.append(("cycles were not counted:", "this kernel has no clock"))
-        width = max(len(row[0]) for row in [*matrices, *run, *shown])
-        return "\n\n".join(_align(rows, width) for rows in (matrices, run, shown))
 
 
 def account(image: ModelImage, run: Run, board: Board) -> Account:
@@ -258,52 +219,15 @@ def account(image: ModelImage, run: Run, board: Board) -> Account:
     counters, engines = run.counters, image.layout.engines
     return Account(
         tokens=len(run),
-        matrices=_matrices(image, activity),
+        matrices=account_matrices(image, activity),
         layer_activity=tuple(activity),
         macs=counters.macs,
         cycles=counters.cycles,
         update_cycles=counters.update_cycles,
         beats=counters.beats[:engines],
         wait_cycles=counters.wait_cycles[:engines],
+        write_cycles=counters.write_cycles,
         table_beats=len(run) * engines * image.table_row_beats(),
         layout=image.layout,
         board=board,
-    )
-
-
-def _matrices(image: ModelImage, activity: Sequence[float]) -> tuple[MatrixAccount, ...]:
-    """Return the account of each matrix, the folded one (which the image no longer holds) first."""
-    try:
-        nonzeros = {str(name): int(count) for name, count in image.description["nonzeros"].items()}
-        dense = int(image.description["dense_macs_per_token"])
-        neurons = image.neurons
-        sizes = {"decoder_weights": (image.header.words * neurons[-1], activity[-1])}
-        for layer, count in enumerate(neurons):
-            sizes[f"layer{layer}.recurrent_weights"] = (3 * count * count, activity[layer])
-            if layer:
-                sizes[f"layer{layer}.input_weights"] = (3 * count * neurons[layer - 1], activity[layer - 1])
-        folded = dense - sum(weights for weights, _ in sizes.values())
-        sizes["layer0.input_weights"] = (folded, 1.0)
-        return tuple(
-            MatrixAccount(name=name, weights=sizes[name][0], nonzeros=nonzeros[name], activity=sizes[name][1])
-            for name in sorted(sizes, key=lambda name: (not name.startswith("layer"), name))
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise EgretError(
-            "The image's metadata does not say how many weights its model has; pack it anew."
-        ) from error
-
-
-def _align(rows: Sequence[Sequence[str]], first_width: int) -> str:
-    """Set rows of equal length as a table: the first column to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    widths[0] = first_width
-    return "\n".join(
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
-            ]
-        ).rstrip()
-        for row in rows
     )

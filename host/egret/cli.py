@@ -163,9 +163,9 @@ def _boards(arguments: argparse.Namespace) -> int:
     for board in BOARDS.values():
         build = board.build
         print(
-            f"{board.name:<12} {board.about}: {build.engines} x {build.lanes} lanes, "
-            f"{8 * build.bus_bytes}-bit ports, {board.clock_mhz} MHz, "
-            f"{board.memory.bytes >> 20} MB for buffers"
+            f"{board.name:<12} {board.about}: {build.engines} x {build.lanes} lanes "
+            f"({build.decoder_lanes} for the decoder), {8 * build.bus_bytes}-bit ports, "
+            f"{board.clock_mhz} MHz, {board.memory.bytes >> 20} MB for buffers"
         )
     print(f"--board takes: {', '.join(board_names())}")
     print("'virtual:' stands before what is simulated on this machine.")
@@ -231,13 +231,14 @@ def _describe_image(image: ModelImage) -> None:
     layers = "-".join(str(count) for count in image.neurons)
     print(
         f"{image.name}: model image of {statistics.total_bytes:,} bytes, layers {layers}, "
-        f"{image.header.words:,} words, for {layout.engines} engines of {layout.lanes} lanes, "
-        f"{8 * layout.bus_bytes}-bit beats"
+        f"{image.header.words:,} words, for {layout.engines} engines with {8 * layout.bus_bytes}-bit beats"
     )
     for name, size in statistics.section_bytes.items():
         print(f"  {name:<26} {size:>12,} bytes")
     for matrix in [*statistics.matrices, statistics.all_matrices]:
+        entries = f" of {matrix.layout.entry_format}" if matrix.layout else ""
         print(
-            f"  {matrix.name:<26} {matrix.nonzeros:>12,} non-zero {matrix.beats:>10,} beats, "
-            f"{matrix.slots_used:.1%} of entries used, {matrix.bits_per_nonzero:.1f} bits per non-zero weight"
+            f"  {matrix.name:<26} {matrix.bus_bits // 8:>12,} bytes: {matrix.beats:,} beats{entries}, "
+            f"{matrix.nonzeros:,} non-zero, {matrix.slots_used:.1%} of entries used, "
+            f"{matrix.bits_per_nonzero:.1f} bits per non-zero weight"
         )

@@ -3,6 +3,8 @@
 A beat carries one entry for each lane of an engine: a weight and the gap to it, in rows, from the lane's
 entry before (docs/formats.md, section 4). The longest lane of a column sets its number of beats; shorter
 lanes are padded. A gap that the field cannot span takes an *escape*: weight 0 with the largest gap.
+Without gap bits a column is *dense*: every entry is for the next row, and a pruned row is an escape over
+itself.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class SlotCounts:
     weights: int
     """Entries with a non-zero weight."""
     escapes: int
-    """Entries that only step over a long gap."""
+    """Entries that only step over pruned rows."""
     padding: int
     """Entries of lanes that were done before the longest."""
 
@@ -68,12 +70,14 @@ def _encode_engine(stored: npt.NDArray[np.int8], columns: int, layout: Layout) -
     distance = row.copy()
     distance[1:] -= np.where(starts[1:], 0, row[:-1] + 1)
     # Every escape steps over 2^GAP_BITS rows.
-    escapes = distance >> layout.gap_bits
+    escapes = (distance >> layout.gap_bits).astype(np.intp)
     gap = distance & layout.largest_gap
 
     ends = np.cumsum(escapes + 1, dtype=np.int64)  # entries up to and with each weight
     strip_ends = np.zeros(columns * lanes + 1, dtype=np.int64)
-    weights_before = np.cumsum(np.bincount(strip, minlength=columns * lanes), dtype=np.int64)
+    # bincount() and repeat() take counts of the machine's own width only, which on a board may be 32 bits.
+    per_strip = np.bincount(strip.astype(np.intp), minlength=columns * lanes)
+    weights_before = np.cumsum(per_strip, dtype=np.int64)
     strip_ends[1:] = np.concatenate([np.zeros(1, dtype=np.int64), ends])[weights_before]
     lengths = np.diff(strip_ends).reshape(columns, lanes)
     pointers = np.zeros(columns + 1, dtype=np.int64)
@@ -84,11 +88,12 @@ def _encode_engine(stored: npt.NDArray[np.int8], columns: int, layout: Layout) -
     entries = np.zeros(int(pointers[-1]) * lanes, dtype=np.uint32)
     weight = stored.reshape(-1)[flat].astype(np.int64) & ((1 << layout.weight_bits) - 1)
     entries[slot] = weight | (gap << layout.weight_bits)
-    # The escapes of a weight stand in the beats just before it, in its lane.
-    steps_back = np.arange(1, int(escapes.sum()) + 1, dtype=np.int64) - np.repeat(
-        np.cumsum(escapes) - escapes, escapes
-    )
-    entries[np.repeat(slot, escapes) - lanes * steps_back] = layout.largest_gap << layout.weight_bits
+    if layout.largest_gap:  # else an escape is zero, as the entries are already
+        # The escapes of a weight stand in the beats just before it, in its lane.
+        steps_back = np.arange(1, int(escapes.sum()) + 1, dtype=np.int64) - np.repeat(
+            np.cumsum(escapes) - escapes, escapes
+        )
+        entries[np.repeat(slot, escapes) - lanes * steps_back] = layout.largest_gap << layout.weight_bits
     return Columns(beats=_to_beats(entries.reshape(-1, lanes), layout), pointers=pointers)
 
 
@@ -103,8 +108,9 @@ def _to_beats(entries: npt.NDArray[np.uint32], layout: Layout) -> npt.NDArray[np
     return words.view(np.uint8).reshape(entries.shape[0], layout.bus_bytes)
 
 
-def _from_beats(beats: npt.NDArray[np.uint8], layout: Layout) -> npt.NDArray[np.uint32]:
+def _from_beats(columns: Columns, layout: Layout) -> npt.NDArray[np.uint32]:
     """Return the entries, uint32 [beats, lanes]; raise EgretError where a bit above them is set."""
+    beats = columns.beats
     words = np.ascontiguousarray(beats).view("<u8").reshape(beats.shape[0], layout.bus_bytes // 8)
     mask = np.uint64((1 << layout.entry_bits) - 1)
     entries = np.empty((beats.shape[0], layout.lanes), dtype=np.uint32)
@@ -118,32 +124,60 @@ def _from_beats(beats: npt.NDArray[np.uint8], layout: Layout) -> npt.NDArray[np.
         used = min(max(layout.lanes * layout.entry_bits - 64 * word, 0), 64)
         wrong = words[:, word] >> np.uint64(used) if used < 64 else np.zeros(0, dtype=np.uint64)
         if wrong.any():
-            raise EgretError(f"beat {int(np.flatnonzero(wrong)[0])} has bits set above its last entry.")
+            raise EgretError(
+                f"{_place(columns, int(np.flatnonzero(wrong)[0]))} has bits set above its last entry."
+            )
     return entries
 
 
 def _split_entries(columns: Columns, layout: Layout) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int64]]:
     """Return weights, int8, and gaps, int64, both [beats, lanes]."""
-    entries = _from_beats(columns.beats, layout)
+    entries = _from_beats(columns, layout)
     unused = 8 - layout.weight_bits
     weights = (entries << np.uint32(unused)).astype(np.uint8).view(np.int8) >> np.int8(unused)
     return weights, (entries >> np.uint32(layout.weight_bits)).astype(np.int64)
+
+
+def _column_of_beats(columns: Columns) -> npt.NDArray[np.int64]:
+    """Return, int64 [beats], the column that each beat belongs to."""
+    lengths = np.diff(columns.pointers).astype(np.intp)
+    return np.repeat(np.arange(lengths.size, dtype=np.int64), lengths)
+
+
+def _find_padding(
+    weights: npt.NDArray[np.int8], gaps: npt.NDArray[np.int64], columns: Columns, layout: Layout
+) -> npt.NDArray[np.bool_]:
+    """Return, bool [beats, lanes], which entries only fill the beats of a lane that is done."""
+    empty = (weights == 0) & (gaps == 0)
+    if layout.gap_bits > 0 or not empty.size:
+        return empty
+    # Dense: a zero is a row unless no weight of its lane follows in the column.
+    weights_so_far = np.cumsum(weights != 0, axis=0, dtype=np.int32)
+    last_beats = columns.pointers[1:][_column_of_beats(columns)] - 1
+    result: npt.NDArray[np.bool_] = empty & (weights_so_far == weights_so_far[last_beats])
+    return result
+
+
+def _place(columns: Columns, beat: int) -> str:
+    """Name a beat by its column and its number therein."""
+    column = int(np.searchsorted(columns.pointers, beat, side="right")) - 1
+    return f"column {column}, beat {beat - int(columns.pointers[column])}"
 
 
 def count_slots(columns: Columns, layout: Layout) -> SlotCounts:
     """Count what the entries are used for; raises EgretError for bits set above the last entry of a beat."""
     weights, gaps = _split_entries(columns, layout)
     used = int(np.count_nonzero(weights))
-    escapes = int(np.count_nonzero((weights == 0) & (gaps != 0)))
-    return SlotCounts(weights=used, escapes=escapes, padding=int(weights.size) - used - escapes)
+    padding = int(np.count_nonzero(_find_padding(weights, gaps, columns, layout)))
+    return SlotCounts(weights=used, escapes=int(weights.size) - used - padding, padding=padding)
 
 
 def decode_columns(engines: list[Columns], gates: int, rows: int, layout: Layout) -> npt.NDArray[np.int8]:
     """Return the weights, int8 [gates, rows, columns], that encode_columns() packs into `engines`.
 
     Accepts only what encode_columns() writes, so that equal weights mean equal bytes. Raises EgretError
-    naming the engine and the beat (within the matrix) where a row is outside its lane or padding, a lane goes
-    on after padding, an escape leads nowhere, a weight is -128, or a beat holds nothing.
+    naming the engine, the column and the beat (within the column) where a row is outside its lane or padding,
+    a lane goes on after padding, an escape leads nowhere, a weight is -128, or a beat holds nothing.
     """
     columns = engines[0].pointers.size - 1
     groups = layout.groups(rows)
@@ -171,37 +205,40 @@ def _decode_engine(
     beats = weights.shape[0]
     if beats == 0:
         return
-    column = np.repeat(np.arange(stored.shape[0], dtype=np.int64), np.diff(part.pointers))
-    padding = (weights == 0) & (gaps == 0)
+    column = _column_of_beats(part)
+    padding = _find_padding(weights, gaps, part, layout)
     escape = (weights == 0) & ~padding
     last = np.ones((beats, 1), dtype=np.bool_)  # beats that end their column
     last[:-1, 0] = column[1:] != column[:-1]
     ends_lane = last | np.concatenate([padding[1:], np.ones((1, layout.lanes), dtype=np.bool_)])
     goes_on = np.zeros_like(padding)
     goes_on[1:] = padding[:-1] & ~padding[1:] & ~last[:-1]
-    _refuse(weights == -128, "has the weight -128, outside -127..127")
-    _refuse(goes_on, "has an entry after the padding that ends its lane")
-    _refuse(escape & (gaps != layout.largest_gap), "steps over a gap with less than the largest gap")
-    _refuse(escape & ends_lane, "steps over a gap to no weight")
+    _refuse(part, weights == -128, "has the weight -128, outside -127..127")
+    _refuse(part, goes_on, "has an entry after the padding that ends its lane")
+    _refuse(part, escape & (gaps != layout.largest_gap), "steps over a gap with less than the largest gap")
+    _refuse(part, escape & ends_lane, "steps over a gap to no weight")
     empty = np.flatnonzero(padding.all(axis=1))
     if empty.size:
-        raise EgretError(f"beat {int(empty[0])} holds no entry.")
+        raise EgretError(f"{_place(part, int(empty[0]))} holds no entry.")
 
     # Rows: entries step gap + 1 rows each from row -1 at the start of the column.
     rows = np.cumsum(np.where(padding, 0, gaps + 1), axis=0, dtype=np.int64)
     start = part.pointers[:-1][column]
     before = np.concatenate([np.zeros((1, layout.lanes), dtype=np.int64), rows])[start]
     rows -= before + 1
-    _refuse(~padding & (rows >= stored.shape[2]), f"leads outside the {stored.shape[2]} rows of its lane")
+    _refuse(
+        part, ~padding & (rows >= stored.shape[2]), f"leads outside the {stored.shape[2]} rows of its lane"
+    )
     beat, lane = np.nonzero(weights)
     row = rows[beat, lane]
     in_padding = np.zeros_like(padding)
     in_padding[beat, lane] = ~is_row[lane, row]
-    _refuse(in_padding, "has a weight in a row that is padding")
+    _refuse(part, in_padding, "has a weight in a row that is padding")
     stored[column[beat], lane, row] = weights[beat, lane]
 
 
-def _refuse(wrong: npt.NDArray[np.bool_], sentence: str) -> None:
+def _refuse(columns: Columns, wrong: npt.NDArray[np.bool_], sentence: str) -> None:
+    """Raise EgretError with `sentence` where an entry, bool [beats, lanes], is wrong."""
     if wrong.any():
         beat, lane = (int(position[0]) for position in np.nonzero(wrong))
-        raise EgretError(f"beat {beat}, lane {lane} {sentence}.")
+        raise EgretError(f"{_place(columns, beat)}, lane {lane} {sentence}.")

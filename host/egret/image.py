@@ -13,9 +13,11 @@ from egret.columns import count_slots
 from egret.errors import EgretError
 from egret.files import write_atomically
 from egret.image_checks import check_content, check_envelope
-from egret.image_header import ImageHeader, Matrix
+from egret.image_header import ImageHeader
 from egret.image_sections import ImageSections
 from egret.kernel import HEADER_BYTES
+from egret.layout import Layout
+from egret.matrices import Matrix
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,15 @@ class MatrixStatistics:
     slots: int
     """Entries: one for each beat and lane; nonzeros + escapes + padding."""
     escapes: int
-    """Entries that only step over a long gap."""
+    """Entries that only step over pruned rows."""
     padding: int
     """Entries of lanes that were done before the longest."""
-    entry_bits: int
-    """Bits of one entry: weight and gap."""
+    code_bits: int
+    """Bits of the entries that are no padding, weight and gap: what lanes of equal length would take."""
     bus_bits: int
     """Bits of its beats, with the bits above a beat's last entry."""
+    layout: Layout | None
+    """Who owns its rows, and what an entry is; None for sums over matrices."""
 
     @property
     def bits_per_nonzero(self) -> float:
@@ -46,8 +50,8 @@ class MatrixStatistics:
 
     @property
     def code_bits_per_nonzero(self) -> float:
-        """Bits of weights and escapes for each non-zero weight: what lanes of equal length would take."""
-        return self.entry_bits * (self.nonzeros + self.escapes) / self.nonzeros if self.nonzeros else 0.0
+        """code_bits for each non-zero weight; 0.0 where there is none."""
+        return self.code_bits / self.nonzeros if self.nonzeros else 0.0
 
     @property
     def slots_used(self) -> float:
@@ -79,11 +83,10 @@ class ImageStatistics:
             "slots",
             "escapes",
             "padding",
+            "code_bits",
             "bus_bits",
         )
-        return MatrixStatistics(
-            name="all", entry_bits=self.matrices[0].entry_bits, **{field: total(field) for field in counts}
-        )
+        return MatrixStatistics(name="all", layout=None, **{field: total(field) for field in counts})
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,20 +106,23 @@ class ModelImage(ImageSections):
         )
 
     def _matrix_statistics(self, matrix: Matrix) -> MatrixStatistics:
-        parts = [self.matrix_columns(engine, matrix) for engine in range(self.layout.engines)]
-        counts = [count_slots(part, self.layout) for part in parts]
+        layout = matrix.layout
+        parts = [self.matrix_columns(engine, matrix) for engine in range(layout.engines)]
+        counts = [count_slots(part, layout) for part in parts]
         beats = [part.beats.shape[0] for part in parts]
+        nonzeros, escapes = sum(count.weights for count in counts), sum(count.escapes for count in counts)
         return MatrixStatistics(
             name=matrix.name,
             weights=matrix.gates * matrix.rows * matrix.columns,
-            nonzeros=sum(count.weights for count in counts),
+            nonzeros=nonzeros,
             beats=sum(beats),
             beats_of_busiest_engine=max(beats),
-            slots=sum(beats) * self.layout.lanes,
-            escapes=sum(count.escapes for count in counts),
+            slots=sum(beats) * layout.lanes,
+            escapes=escapes,
             padding=sum(count.padding for count in counts),
-            entry_bits=self.layout.entry_bits,
-            bus_bits=sum(beats) * self.layout.bus_bytes * 8,
+            code_bits=layout.entry_bits * (nonzeros + escapes),
+            bus_bits=sum(beats) * layout.bus_bytes * 8,
+            layout=layout,
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:

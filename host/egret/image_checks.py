@@ -13,6 +13,7 @@ from egret.errors import EgretError
 from egret.image_header import CHECKSUM_WORD, Section
 from egret.image_sections import ImageSections
 from egret.kernel import ALIGNMENT, FORMAT_VERSION, HEADER_BYTES, MAGIC, THRESHOLD_MINIMUM
+from egret.matrices import layer_pointers
 
 PADDING_THRESHOLD = 32767
 """Threshold of a position that is no neuron: no state exceeds it, so it never fires."""
@@ -38,7 +39,8 @@ def check_envelope(data: npt.NDArray[np.uint8]) -> None:
         )
     if version != FORMAT_VERSION:
         raise EgretError(
-            f"The image has format version {version}; this version of Egret reads {FORMAT_VERSION}."
+            f"The image has format version {version}, and this version of Egret reads {FORMAT_VERSION}; pack "
+            "its checkpoint again."
         )
     if data.size != total:
         problem = "is truncated" if data.size < total else "has bytes after its end"
@@ -99,26 +101,26 @@ def _check_pointers(image: ImageSections, engine: int) -> None:
     if stored.reshape(part.pointer_count, -1)[:, 1:].any():
         raise EgretError("a column pointer has bits set above its 32.")
     pointers = image.pointers(engine).astype(np.int64)
-    fall = np.flatnonzero(np.diff(pointers) < 0)
-    if fall.size:
-        raise EgretError(
-            f"the column pointers are out of order: {int(pointers[fall[0]])} at {int(fall[0])} comes "
-            f"before {int(pointers[fall[0] + 1])}."
-        )
-    if pointers[-1] > part.beats:
-        raise EgretError(
-            f"a column pointer leads to beat {int(pointers[-1])}, outside the {part.beats} beats of the "
-            "columns section."
-        )
-    ends = [0, *(int(pointers[matrix.pointers][-1]) for matrix in image.matrices())]
-    for matrix, end in zip(image.matrices(), ends[:-1], strict=True):
-        if int(pointers[matrix.pointer_base]) != end:
+    for matrix in image.matrices():
+        begins, ends = pointers[matrix.begins], pointers[matrix.ends]
+        fall = np.flatnonzero(ends < begins)
+        if fall.size:
+            column = int(fall[0])
             raise EgretError(
-                f"{matrix.name} begins at beat {int(pointers[matrix.pointer_base])}; the matrix before "
-                f"ends at {end}."
+                f"the column pointers are out of order: {matrix.name}, column {column} begins at beat "
+                f"{int(begins[column])} and ends at {int(ends[column])}."
             )
-    if ends[-1] != part.beats:
-        raise EgretError(f"the columns end at beat {ends[-1]}; the header says {part.beats} beats.")
+    end = 0
+    for layer, part_of_layer in enumerate(layer_pointers(image.neurons)):
+        own = pointers[part_of_layer]
+        if int(own[0]) != end:
+            raise EgretError(
+                f"the columns that layer {layer} feeds begin at beat {int(own[0])}; those before end at "
+                f"{end}."
+            )
+        end = int(own[-1])
+    if end != part.beats:
+        raise EgretError(f"the columns end at beat {end}; the header says {part.beats} beats.")
 
 
 def _check_neurons(image: ImageSections, engine: int) -> None:
@@ -144,7 +146,7 @@ def _check_neurons(image: ImageSections, engine: int) -> None:
 
 def _check_decoder(image: ImageSections, engine: int) -> None:
     records = image.decoder_records(engine)
-    used = image.layout.is_row(image.header.words)[engine]
+    used = image.decoder_layout.is_row(image.header.words)[engine]
     _refuse(records[:, 1] > 15, "the decoder has a shift outside 0..15")
     _refuse(
         records[:, 2:].any(axis=1), "the decoder has bytes set at the end of a record, where zeros must be"

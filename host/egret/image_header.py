@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from egret.errors import EgretError
-from egret.kernel import ALIGNMENT, FORMAT_VERSION, HEADER_BYTES, MAGIC, MAX_ENGINES, MAX_LAYERS, Build
+from egret.kernel import ALIGNMENT, FORMAT_VERSION, HEADER_BYTES, MAGIC, MAX_LAYERS, Build
 from egret.layout import Layout
+from egret.matrices import Matrix, count_pointers, list_matrices
 
 CHECKSUM_WORD = 3
 NEURON_RECORD = np.dtype([("bias", "<i2", (4,)), ("threshold", "<u2"), ("shifts", "<u2"), ("zero", "<u4")])
@@ -20,26 +21,6 @@ _HEADER_WORDS = HEADER_BYTES // 4
 _NEURONS_WORD = 8
 _ENGINES_WORD = 32
 _WORDS_PER_ENGINE = 8
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """A weight matrix of an image, packed by columns."""
-
-    name: str
-    """Its key in the checkpoint."""
-    gates: int
-    """Gates that share a column: 3, or 1 for the decoder."""
-    rows: int
-    """Rows of one gate: neurons of the layer, or words."""
-    columns: int
-    pointer_base: int
-    """Where its columns + 1 pointers begin in the pointers section."""
-
-    @property
-    def pointers(self) -> slice:
-        """Its part of the pointers section."""
-        return slice(self.pointer_base, self.pointer_base + self.columns + 1)
 
 
 @dataclass(frozen=True)
@@ -75,6 +56,8 @@ class ImageHeader:
 
     total_bytes: int
     layout: Layout
+    """Of the layers."""
+    decoder_layout: Layout
     neurons: tuple[int, ...]
     """Neurons of each layer."""
     words: int
@@ -87,6 +70,7 @@ class ImageHeader:
     def plan(
         cls,
         layout: Layout,
+        decoder_layout: Layout,
         neurons: Sequence[int],
         words: int,
         vocabulary_bytes: int,
@@ -106,8 +90,8 @@ class ImageHeader:
 
         vocabulary = Section("vocabulary", place(vocabulary_bytes), vocabulary_bytes)
         metadata = Section("metadata", place(metadata_bytes), metadata_bytes)
-        pointer_count = sum(matrix.columns + 1 for matrix in list_matrices(neurons, words))
-        sizes = _SectionSizes(layout, neurons, words)
+        pointer_count = count_pointers(neurons)
+        sizes = _SectionSizes(layout, decoder_layout, neurons, words)
         engines = tuple(
             EngineSections(
                 pointers=place(pointer_count * layout.bus_bytes),
@@ -125,6 +109,7 @@ class ImageHeader:
         return cls(
             total_bytes=position,
             layout=layout,
+            decoder_layout=decoder_layout,
             neurons=tuple(neurons),
             words=words,
             vocabulary=vocabulary,
@@ -134,11 +119,17 @@ class ImageHeader:
 
     def to_words(self) -> npt.NDArray[np.uint32]:
         """Return the header, uint32 [128], with a checksum of zero."""
-        layout = self.layout
+        layout, decoder = self.layout, self.decoder_layout
         words = np.zeros(_HEADER_WORDS, dtype="<u4")
         words[0:3] = MAGIC, FORMAT_VERSION, self.total_bytes
         words[4] = layout.engines | layout.lanes << 8 | layout.weight_bits << 16 | layout.gap_bits << 24
-        words[5] = layout.bus_bytes | layout.accumulator_bits << 8
+        words[5] = (
+            layout.bus_bytes
+            | layout.accumulator_bits << 8
+            | decoder.lanes << 16
+            | decoder.weight_bits << 24
+            | decoder.gap_bits << 28
+        )
         words[6:8] = len(self.neurons), self.words
         words[_NEURONS_WORD : _NEURONS_WORD + len(self.neurons)] = self.neurons
         words[16:20] = (
@@ -167,7 +158,7 @@ class ImageHeader:
         Magic, version and checksum are the caller's to check, and so is where the sections lie.
         """
         value = [int(word) for word in words]
-        layout = _read_layout(value[4], value[5])
+        build = _read_build(value[4], value[5])
         layers = value[6]
         if not 1 <= layers <= MAX_LAYERS:
             raise EgretError(f"The image has {layers} layers; 1..{MAX_LAYERS} are possible.")
@@ -180,17 +171,17 @@ class ImageHeader:
         rest = [
             *range(_NEURONS_WORD + layers, 16),
             *range(20, 32),
-            *(_ENGINES_WORD + _WORDS_PER_ENGINE * index + 7 for index in range(layout.engines)),
-            *range(_ENGINES_WORD + _WORDS_PER_ENGINE * layout.engines, _HEADER_WORDS),
+            *(_ENGINES_WORD + _WORDS_PER_ENGINE * index + 7 for index in range(build.engines)),
+            *range(_ENGINES_WORD + _WORDS_PER_ENGINE * build.engines, _HEADER_WORDS),
         ]
         for index in rest:
             if value[index] != 0:
                 raise EgretError(f"Word {index} of the image's header is {value[index]}; it must be zero.")
         engines = tuple(
             EngineSections(*value[_ENGINES_WORD + _WORDS_PER_ENGINE * index :][:7])
-            for index in range(layout.engines)
+            for index in range(build.engines)
         )
-        pointer_count = sum(matrix.columns + 1 for matrix in list_matrices(neurons, value[7]))
+        pointer_count = count_pointers(neurons)
         for index, engine in enumerate(engines):
             if engine.pointer_count != pointer_count:
                 raise EgretError(
@@ -199,7 +190,8 @@ class ImageHeader:
                 )
         return cls(
             total_bytes=value[2],
-            layout=layout,
+            layout=Layout.of(build),
+            decoder_layout=Layout.of_decoder(build),
             neurons=tuple(neurons),
             words=value[7],
             vocabulary=Section("vocabulary", value[16], value[17]),
@@ -208,13 +200,13 @@ class ImageHeader:
         )
 
     def matrices(self) -> list[Matrix]:
-        """Return the matrices in the order of their pointers."""
-        return list_matrices(self.neurons, self.words)
+        """Return the matrices in the order of the network."""
+        return list_matrices(self.neurons, self.words, self.layout, self.decoder_layout)
 
     def sections(self, engine: int) -> list[Section]:
         """Return the five sections of an engine."""
         layout, part = self.layout, self.engines[engine]
-        sizes = _SectionSizes(layout, self.neurons, self.words)
+        sizes = _SectionSizes(layout, self.decoder_layout, self.neurons, self.words)
         return [
             Section("pointers", part.pointers, part.pointer_count * layout.bus_bytes),
             Section("neurons", part.neurons, sizes.neurons),
@@ -233,53 +225,28 @@ class ImageHeader:
         ]
 
 
-def list_matrices(neurons: Sequence[int], words: int) -> list[Matrix]:
-    """Return R_0, W_1, R_1, W_2, R_2, ..., D for layers of these sizes: the order of their pointers."""
-    result: list[Matrix] = []
-    base = 0
-
-    def add(name: str, gates: int, rows: int, columns: int) -> None:
-        nonlocal base
-        result.append(Matrix(name, gates, rows, columns, base))
-        base += columns + 1
-
-    for index, count in enumerate(neurons):
-        if index > 0:
-            add(f"layer{index}.input_weights", 3, count, neurons[index - 1])
-        add(f"layer{index}.recurrent_weights", 3, count, count)
-    add("decoder_weights", 1, words, neurons[-1])
-    return result
-
-
 class _SectionSizes:
     """Bytes of an engine's sections that do not depend on the weights."""
 
-    def __init__(self, layout: Layout, neurons: Sequence[int], words: int) -> None:
+    def __init__(self, layout: Layout, decoder_layout: Layout, neurons: Sequence[int], words: int) -> None:
         self.neurons = NEURON_RECORD.itemsize * sum(layout.positions(count) for count in neurons)
-        self.decoder = layout.bus_bytes * layout.positions(words)
+        self.decoder = decoder_layout.bus_bytes * decoder_layout.positions(words)
         self.table = words * 3 * layout.plane_bytes(neurons[0])
 
 
-def _read_layout(first: int, second: int) -> Layout:
-    layout = Layout(
-        engines=first & 0xFF,
-        lanes=first >> 8 & 0xFF,
-        weight_bits=first >> 16 & 0xFF,
-        gap_bits=first >> 24,
-        bus_bytes=second & 0xFF,
-        accumulator_bits=second >> 8,
-    )
+def _read_build(first: int, second: int) -> Build:
+    """Return the build of which words 4 and 5 of a header say all that shapes an image."""
     try:
-        Build(
-            engines=layout.engines,
-            lanes=layout.lanes,
-            bus_bytes=layout.bus_bytes,
-            weight_bits=layout.weight_bits,
-            gap_bits=layout.gap_bits,
-            accumulator_bits=layout.accumulator_bits,
+        return Build(
+            engines=first & 0xFF,
+            lanes=first >> 8 & 0xFF,
+            weight_bits=first >> 16 & 0xFF,
+            gap_bits=first >> 24,
+            bus_bytes=second & 0xFF,
+            accumulator_bits=second >> 8 & 0xFF,
+            decoder_lanes=second >> 16 & 0xFF,
+            decoder_weight_bits=second >> 24 & 0xF,
+            decoder_gap_bits=second >> 28,
         )
     except EgretError as error:
         raise EgretError(f"The image was packed for a build that cannot be: {error}") from error
-    if layout.engines > MAX_ENGINES:
-        raise EgretError(f"The image has {layout.engines} engines; 1..{MAX_ENGINES} are possible.")
-    return layout

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from egret.columns import Columns
-from egret.image_header import NEURON_RECORD, ImageHeader, Matrix, Section
+from egret.image_header import NEURON_RECORD, ImageHeader, Section
 from egret.layout import Layout
+from egret.matrices import Matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +26,13 @@ class ImageSections:
 
     @property
     def layout(self) -> Layout:
-        """The build parameters that the image was packed for."""
+        """The build parameters that the layers were packed for."""
         return self.header.layout
+
+    @property
+    def decoder_layout(self) -> Layout:
+        """The build parameters that the decoder was packed for."""
+        return self.header.decoder_layout
 
     @property
     def neurons(self) -> tuple[int, ...]:
@@ -50,7 +56,7 @@ class ImageSections:
         return str(self.description.get("name", ""))
 
     def matrices(self) -> list[Matrix]:
-        """Return the matrices in the order of their pointers."""
+        """Return the matrices in the order of the network."""
         return self.header.matrices()
 
     def pointers(self, engine: int) -> npt.NDArray[np.uint32]:
@@ -68,8 +74,8 @@ class ImageSections:
         )
 
     def decoder_records(self, engine: int) -> npt.NDArray[np.uint16]:
-        """Return the decoder's records, uint16 [K_dec * P, B / 2]: bias (as unsigned), shift, zeros."""
-        count, size = self.layout.positions(self.header.words), self.layout.bus_bytes
+        """Return the decoder's records, uint16 [K_dec * P_dec, B / 2]: bias (as unsigned), shift, zeros."""
+        count, size = self.decoder_layout.positions(self.header.words), self.layout.bus_bytes
         return (
             self.view(self.header.engines[engine].decoder, count * size).view("<u2").reshape(count, size // 2)
         )
@@ -90,11 +96,12 @@ class ImageSections:
         return self.view(part.columns, part.beats * size).reshape(part.beats, size)
 
     def matrix_columns(self, engine: int, matrix: Matrix) -> Columns:
-        """Return an engine's part of a matrix."""
-        pointers = self.pointers(engine)[matrix.pointers].astype(np.int64)
-        return Columns(
-            beats=self.columns(engine)[pointers[0] : pointers[-1]], pointers=pointers - pointers[0]
-        )
+        """Return a copy of an engine's part of a matrix."""
+        pointers = self.pointers(engine)
+        begins = pointers[matrix.begins].astype(np.int64)
+        own = np.zeros(matrix.columns + 1, dtype=np.int64)
+        np.cumsum(pointers[matrix.ends] - begins, out=own[1:])
+        return Columns(beats=self.columns(engine)[beat_numbers(begins, own)], pointers=own)
 
     def view(self, offset: int, size: int) -> npt.NDArray[np.uint8]:
         """Return `size` bytes from `offset`."""
@@ -103,3 +110,14 @@ class ImageSections:
     def section_bytes(self, section: Section) -> bytes:
         """Return a copy of a section."""
         return self.view(section.offset, section.bytes).tobytes()
+
+
+def beat_numbers(begins: npt.NDArray[np.int64], pointers: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return, int64 [beats], where in the columns section each beat of a matrix lies.
+
+    begins: int64 [columns], where in the section each of its columns begins. pointers: int64 [columns + 1],
+    where it would begin if the matrix lay there alone, and the end.
+    """
+    numbers = np.repeat(begins - pointers[:-1], np.diff(pointers).astype(np.intp))
+    numbers += np.arange(numbers.size, dtype=np.int64)
+    return numbers

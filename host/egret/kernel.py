@@ -12,18 +12,18 @@ from egret.errors import EgretError
 KERNEL_NAME = "egret_kernel"
 KERNEL_VENDOR = "egret"
 KERNEL_LIBRARY = "hls"
-KERNEL_VERSION = 1
-VLNV = "egret:hls:egret_kernel:1.0"
+KERNEL_VERSION = 2
+VLNV = "egret:hls:egret_kernel:2.0"
 
 # Model image and result buffers
 MAGIC = 0x54524745
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 HEADER_BYTES = 512
 ALIGNMENT = 64
 MAX_LAYERS = 8
 MAX_ENGINES = 8
 RESULT_BYTES = 32
-COUNTERS_BYTES = 256
+COUNTERS_BYTES = 320
 
 # Numbers
 WEIGHT_BITS = 8
@@ -88,10 +88,7 @@ ERRORS: dict[int, tuple[str, str]] = {
         "BAD_IMAGE",
         "no Egret model image of this format version at the image address, or its header contradicts itself",
     ),
-    5: (
-        "WRONG_BUILD",
-        "the image was packed for other engines, lanes, weight bits, gap bits, bus bytes or accumulator bits",
-    ),
+    5: ("WRONG_BUILD", "the image was packed for another build: other engines, lanes, bits or bus bytes"),
     6: ("LIMIT", "the model is larger than a limit of this build"),
     7: ("BAD_TOKEN", "an input token is not in the vocabulary"),
     8: ("BAD_COLUMN", "a column pointer is out of order or outside the columns section"),
@@ -103,7 +100,7 @@ ERRORS: dict[int, tuple[str, str]] = {
 COUNTERS: dict[str, tuple[int, int]] = {
     "identity": (0, 1),  # magic << 32 | kernel version
     # engines, lanes << 8, weight bits << 16, gap bits << 24, bus bytes << 32, accumulator bits << 40, maximum
-    # layers << 48
+    # layers << 48, decoder lanes << 56
     "build": (1, 1),
     # NEURON_DEPTH, ACCUMULATOR_DEPTH << 16, LOGIT_DEPTH << 32, POINTER_DEPTH << 48 (each less 1)
     "limits": (2, 1),
@@ -112,9 +109,11 @@ COUNTERS: dict[str, tuple[int, int]] = {
     "macs": (5, 1),  # multiply-accumulates done: entries with a non-zero weight, all engines
     # cycles of neuron update or decoder sweep with no read outstanding on any engine
     "update_cycles": (6, 1),
+    "decoder_build": (7, 1),  # decoder weight bits, decoder gap bits << 8
     "events": (8, 8),  # events of each layer
     "beats": (16, 8),  # data beats of columns and table rows, of each engine
     "wait_cycles": (24, 8),  # cycles in which the engine had a read outstanding and no data beat arrived
+    "write_cycles": (32, 1),  # cycles in which a decoder sweep waited for room to write logits
 }
 """First 64-bit word in the counters block, and number of words, of each counter."""
 
@@ -124,6 +123,9 @@ BUILD_LIMITS: dict[str, tuple[int, int]] = {
     "bus_bytes": (8, 16),
     "weight_bits": (2, 8),
     "gap_bits": (1, 8),
+    "decoder_lanes": (1, 32),
+    "decoder_weight_bits": (2, 8),
+    "decoder_gap_bits": (0, 8),
     "accumulator_bits": (20, 32),
     "neuron_depth": (16, 65536),
     "accumulator_depth": (16, 65536),
@@ -154,20 +156,33 @@ class Build:
     gap_bits: int = 4
     """Bits of a gap."""
 
+    decoder_lanes: int = 5
+    """Entries in a beat of a decoder column; at most 8 * BUS_BYTES / (DECODER_WEIGHT_BITS +
+    DECODER_GAP_BITS).
+    """
+
+    decoder_weight_bits: int = 8
+    """Bits of a decoder weight."""
+
+    decoder_gap_bits: int = 4
+    """Bits of a gap in a decoder column; 0: dense columns, an entry for every row."""
+
     accumulator_bits: int = 28
     """Bits of an accumulator."""
 
     neuron_depth: int = 2048
-    """Neuron positions per engine, all layers: sum of K_l * LANES."""
+    """Neuron positions per engine, all layers: sum of K_l * LANES; layer 0 may take half of them (two table
+    rows are held).
+    """
 
     accumulator_depth: int = 1024
     """Accumulators per lane and bank: sum of 4 * K_l over the even layers, and over the odd layers."""
 
     logit_depth: int = 1024
-    """Decoder rows per lane: K_dec."""
+    """Decoder rows per decoder lane: K_dec."""
 
     pointer_depth: int = 8192
-    """Column pointers of an image."""
+    """Column pointers of an image: sum of 2 * H_l + 1."""
 
     max_burst_beats: int = 16
     """Longest burst."""
@@ -188,6 +203,12 @@ class Build:
                 f"lanes is {self.lanes}, but a beat of {self.bus_bytes} bytes holds {entries} entries of "
                 f"{self.weight_bits} + {self.gap_bits} bits."
             )
+        entries = 8 * self.bus_bytes // (self.decoder_weight_bits + self.decoder_gap_bits)
+        if self.decoder_lanes > entries:
+            raise EgretError(
+                f"decoder_lanes is {self.decoder_lanes}, but a beat of {self.bus_bytes} bytes holds "
+                f"{entries} decoder entries of {self.decoder_weight_bits} + {self.decoder_gap_bits} bits."
+            )
         if self.max_burst_beats * self.bus_bytes > 4096:
             raise EgretError(
                 f"max_burst_beats is {self.max_burst_beats}, but a burst may not exceed 4096 bytes, "
@@ -198,6 +219,11 @@ class Build:
     def slots(self) -> int:
         """Lanes of all engines together."""
         return self.engines * self.lanes
+
+    @property
+    def decoder_slots(self) -> int:
+        """Decoder lanes of all engines together."""
+        return self.engines * self.decoder_lanes
 
 
 @dataclass(frozen=True)
@@ -249,6 +275,9 @@ BOARDS: dict[str, Board] = {
             bus_bytes=8,
             weight_bits=8,
             gap_bits=4,
+            decoder_lanes=5,
+            decoder_weight_bits=8,
+            decoder_gap_bits=4,
             accumulator_bits=28,
             neuron_depth=2048,
             accumulator_depth=1024,
@@ -276,6 +305,9 @@ BOARDS: dict[str, Board] = {
             bus_bytes=16,
             weight_bits=8,
             gap_bits=4,
+            decoder_lanes=10,
+            decoder_weight_bits=8,
+            decoder_gap_bits=4,
             accumulator_bits=28,
             neuron_depth=4096,
             accumulator_depth=1024,

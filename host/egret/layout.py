@@ -1,7 +1,8 @@
 """Who owns which row, and how many bits an entry has: the geometry that an image is packed for.
 
 docs/formats.md, section 3, gives the rule: neuron j belongs to engine e = j mod N, at position i = j div N;
-position i belongs to lane i mod P, in group i div P.
+position i belongs to lane i mod P, in group i div P. A build has two layouts, of the layers and of the
+decoder: they share engines, beats and accumulators, and differ in lanes and in the bits of an entry.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from egret.kernel import Build
 
 @dataclass(frozen=True)
 class Layout:
-    """The build parameters that shape an image (the others are limits)."""
+    """The build parameters that shape rows and columns of layers, or of the decoder; others are limits."""
 
     engines: int
     """N."""
@@ -31,13 +32,25 @@ class Layout:
 
     @classmethod
     def of(cls, build: Build) -> Layout:
-        """Return the layout of a build."""
+        """Return the layout of a build's layers: neurons, and input and recurrent columns."""
         return cls(
             engines=build.engines,
             lanes=build.lanes,
             bus_bytes=build.bus_bytes,
             weight_bits=build.weight_bits,
             gap_bits=build.gap_bits,
+            accumulator_bits=build.accumulator_bits,
+        )
+
+    @classmethod
+    def of_decoder(cls, build: Build) -> Layout:
+        """Return the layout of a build's decoder: words, and decoder columns."""
+        return cls(
+            engines=build.engines,
+            lanes=build.decoder_lanes,
+            bus_bytes=build.bus_bytes,
+            weight_bits=build.decoder_weight_bits,
+            gap_bits=build.decoder_gap_bits,
             accumulator_bits=build.accumulator_bits,
         )
 
@@ -53,8 +66,13 @@ class Layout:
 
     @property
     def largest_gap(self) -> int:
-        """Rows that one entry can skip."""
+        """Rows that one entry can skip: none where there are no gap bits."""
         return (1 << self.gap_bits) - 1
+
+    @property
+    def entry_format(self) -> str:
+        """A beat in words: "5 x 8+4 bits" are five entries with 8 bits of weight and 4 of gap each."""
+        return f"{self.lanes} x {self.weight_bits}+{self.gap_bits} bits"
 
     def groups(self, rows: int) -> int:
         """Return K = ceil(rows / (N * P)): rows of one lane."""

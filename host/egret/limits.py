@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from egret.checkpoint import EVENT_MAXIMUM, FRACTION_BITS_MINIMUM, Checkpoint
 from egret.errors import EgretError
-from egret.image_header import list_matrices
 from egret.kernel import LOGIT_BITS, MAX_LAYERS, Build
 from egret.layout import Layout
+from egret.matrices import count_pointers
 
 
 def check_fit(checkpoint: Checkpoint, build: Build) -> None:
     """Raise EgretError, naming the limit or the matrix and row, where `build` cannot run `checkpoint`."""
-    layout = Layout.of(build)
-    _check_limits(checkpoint, build)
-    _check_weights(checkpoint, layout)
-    _check_accumulators(checkpoint, layout)
+    check_limits([layer.neurons for layer in checkpoint.layers], len(checkpoint.vocabulary), build)
+    _check_weights(checkpoint, build)
+    _check_accumulators(checkpoint, build.accumulator_bits)
 
 
-def _check_limits(checkpoint: Checkpoint, build: Build) -> None:
+def check_limits(neurons: Sequence[int], words: int, build: Build) -> None:
+    """Raise EgretError, naming the limit, where layers of these sizes or so many words are beyond `build`."""
     layout = Layout.of(build)
-    neurons = [layer.neurons for layer in checkpoint.layers]
-    words = len(checkpoint.vocabulary)
     groups = [layout.groups(count) for count in neurons]
     needs = [
         (len(neurons), MAX_LAYERS, "layers", "MAX_LAYERS"),
         (sum(groups) * layout.lanes, build.neuron_depth, "neuron positions in each engine", "NEURON_DEPTH"),
+        (
+            layout.positions(neurons[0]),
+            build.neuron_depth // 2,
+            "neuron positions in each engine for layer 0, of which two token-table rows are held",
+            "half of NEURON_DEPTH",
+        ),
         (
             4 * sum(groups[0::2]),
             build.accumulator_depth,
@@ -41,39 +47,37 @@ def _check_limits(checkpoint: Checkpoint, build: Build) -> None:
             "ACCUMULATOR_DEPTH",
         ),
         (
-            layout.groups(words),
+            Layout.of_decoder(build).groups(words),
             build.logit_depth,
-            f"decoder rows in each lane for its {words} words",
+            f"decoder rows in each of its decoder lanes for its {words} words",
             "LOGIT_DEPTH",
         ),
-        (
-            sum(matrix.columns + 1 for matrix in list_matrices(neurons, words)),
-            build.pointer_depth,
-            "column pointers",
-            "POINTER_DEPTH",
-        ),
+        (count_pointers(neurons), build.pointer_depth, "column pointers", "POINTER_DEPTH"),
     ]
     for needed, limit, what, parameter in needs:
         if needed > limit:
             raise EgretError(f"The model needs {needed} {what}; this build has {limit} ({parameter}).")
 
 
-def _check_weights(checkpoint: Checkpoint, layout: Layout) -> None:
-    highest = (1 << (layout.weight_bits - 1)) - 1
-    lowest = -highest - 1
+def _check_weights(checkpoint: Checkpoint, build: Build) -> None:
     for name, matrix in checkpoint.matrices().items():
         if name == "layer0.input_weights":  # folded: no engine sees them
             continue
+        decoder = name == "decoder_weights"
+        bits = build.decoder_weight_bits if decoder else build.weight_bits
+        highest = (1 << (bits - 1)) - 1
+        lowest = -highest - 1
         wrong = (matrix < lowest) | (matrix > highest)
         if wrong.any():
             row, column = (int(position[0]) for position in np.nonzero(wrong))
+            place = f"for word {row} ('{checkpoint.vocabulary[row]}')" if decoder else f"in row {row}"
             raise EgretError(
-                f"{name} has the weight {int(matrix[row, column])} in row {row}, column {column}; a build "
-                f"of {layout.weight_bits} weight bits holds {lowest}..{highest}."
+                f"{name} has the weight {int(matrix[row, column])} {place}, column {column}; a build of "
+                f"{bits} {'decoder ' if decoder else ''}weight bits holds {lowest}..{highest}."
             )
 
 
-def _check_accumulators(checkpoint: Checkpoint, layout: Layout) -> None:
+def _check_accumulators(checkpoint: Checkpoint, accumulator_bits: int) -> None:
     for index, layer in enumerate(checkpoint.layers):
         recurrent = np.abs(layer.recurrent_weights, dtype=np.int64).sum(axis=2, dtype=np.int64)
         sums = {"z": recurrent[0], "r": recurrent[1], "gr": recurrent[2]}
@@ -86,11 +90,9 @@ def _check_accumulators(checkpoint: Checkpoint, layout: Layout) -> None:
                 "gr": sums["gr"],
             }
         for accumulator, row_sums in sums.items():
-            _check_bound(
-                row_sums, f"layer{index}, accumulator {accumulator}, neuron", layout.accumulator_bits
-            )
+            _check_bound(row_sums, f"layer{index}, accumulator {accumulator}, neuron", accumulator_bits)
     decoder = np.abs(checkpoint.decoder_weights, dtype=np.int64).sum(axis=1, dtype=np.int64)
-    _check_bound(decoder, "decoder_weights, word", layout.accumulator_bits)
+    _check_bound(decoder, "decoder_weights, word", accumulator_bits)
     shifts = checkpoint.decoder_fraction_bits.astype(np.int64) - FRACTION_BITS_MINIMUM
     logits = (decoder * EVENT_MAXIMUM >> shifts) + 1 + np.abs(checkpoint.decoder_bias.astype(np.int64))
     wide = np.flatnonzero(logits >= 1 << (LOGIT_BITS - 1))

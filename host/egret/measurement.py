@@ -39,6 +39,8 @@ class Counters:
     """Data beats of columns and table rows of each engine."""
     wait_cycles: tuple[int, ...]
     """Cycles in which the engine had a read outstanding and no data beat arrived."""
+    write_cycles: int
+    """Cycles in which a decoder sweep waited for room to write logits."""
 
     @classmethod
     def parse(cls, words: npt.NDArray[np.uint64]) -> Counters:

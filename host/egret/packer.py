@@ -7,7 +7,6 @@ same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ from egret.folding import fold_table
 from egret.image import ModelImage
 from egret.image_checks import PADDING_THRESHOLD, image_checksum
 from egret.image_header import CHECKSUM_WORD, NEURON_RECORD, ImageHeader
+from egret.image_sections import beat_numbers
 from egret.kernel import HEADER_BYTES, Build
 from egret.layout import Layout
 from egret.limits import check_fit
@@ -37,25 +37,26 @@ def pack(checkpoint: Checkpoint, build: Build) -> ModelImage:
     """
     checkpoint.validate()
     check_fit(checkpoint, build)
-    layout = Layout.of(build)
-    columns = _encode_matrices(checkpoint, layout)
+    layout, decoder_layout = Layout.of(build), Layout.of_decoder(build)
+    columns = _encode_matrices(checkpoint, layout, decoder_layout)
     vocabulary = "\n".join(checkpoint.vocabulary).encode("utf-8")
     description = _describe(checkpoint)
     header = ImageHeader.plan(
         layout,
+        decoder_layout,
         [layer.neurons for layer in checkpoint.layers],
         len(checkpoint.vocabulary),
         len(vocabulary),
         len(description),
-        [sum(part.beats.shape[0] for part in parts) for parts in columns],
+        [sum(parts[engine].beats.shape[0] for parts in columns.values()) for engine in range(layout.engines)],
     )
     # A writable draft of the image: its views are filled section by section.
     image = ModelImage(data=np.zeros(header.total_bytes, dtype=np.uint8), header=header)
     image.data[:HEADER_BYTES] = header.to_words().view(np.uint8)
     for section, text in ((header.vocabulary, vocabulary), (header.metadata, description)):
         image.data[section.offset : section.end] = np.frombuffer(text, dtype=np.uint8)
-    for engine, parts in enumerate(columns):
-        _write_columns(image, engine, parts)
+    for engine in range(layout.engines):
+        _write_columns(image, engine, {name: parts[engine] for name, parts in columns.items()})
     for index, layer in enumerate(checkpoint.layers):
         _write_neurons(image, index, layer)
     _write_decoder(image, checkpoint)
@@ -105,8 +106,8 @@ class UnpackedModel:
 def unpack(image: ModelImage) -> UnpackedModel:
     """Return everything that `image` holds as dense arrays.
 
-    Raises EgretError, naming the matrix, the engine and the beat, where columns are not as pack() writes
-    them: a row outside its lane, a weight in padding, an entry after padding, an escape to no weight.
+    Raises EgretError, naming the matrix, the engine, the column and the beat, where columns are not as pack()
+    writes them: a row outside its lane, a weight in padding, an entry after padding, an escape to no weight.
     """
     layout, words = image.layout, image.header.words
     engines = range(layout.engines)
@@ -117,7 +118,7 @@ def unpack(image: ModelImage) -> UnpackedModel:
                 [image.matrix_columns(engine, matrix) for engine in engines],
                 matrix.gates,
                 matrix.rows,
-                layout,
+                matrix.layout,
             )
         except EgretError as error:
             raise EgretError(f"{matrix.name}: {error}") from error
@@ -125,7 +126,9 @@ def unpack(image: ModelImage) -> UnpackedModel:
         weights[matrix.name] = decoded[order]
 
     layers = [_unpack_layer(image, index, weights) for index in range(len(image.neurons))]
-    records = layout.gather(np.stack([image.decoder_records(engine) for engine in engines]), words)
+    records = image.decoder_layout.gather(
+        np.stack([image.decoder_records(engine) for engine in engines]), words
+    )
     positions = layout.positions(image.neurons[0])
     table = np.empty((words, 3, image.neurons[0]), dtype=np.int16)
     for engine in engines:
@@ -148,7 +151,7 @@ def column_beats(image: ModelImage) -> dict[str, npt.NDArray[np.int64]]:
     An event of neuron j costs an engine beats[engine, j] in every matrix that j feeds.
     """
     pointers = np.stack([image.pointers(engine) for engine in range(image.layout.engines)]).astype(np.int64)
-    return {matrix.name: np.diff(pointers[:, matrix.pointers], axis=1) for matrix in image.matrices()}
+    return {matrix.name: pointers[:, matrix.ends] - pointers[:, matrix.begins] for matrix in image.matrices()}
 
 
 def _describe(checkpoint: Checkpoint) -> bytes:
@@ -162,25 +165,32 @@ def _describe(checkpoint: Checkpoint) -> bytes:
     return json.dumps(description, sort_keys=True, ensure_ascii=False).encode("utf-8")
 
 
-def _encode_matrices(checkpoint: Checkpoint, layout: Layout) -> list[list[Columns]]:
-    """Return the columns of each engine, of each matrix in the order of the image."""
-    by_matrix: list[list[Columns]] = []
+def _encode_matrices(
+    checkpoint: Checkpoint, layout: Layout, decoder_layout: Layout
+) -> dict[str, list[Columns]]:
+    """Return the columns of every matrix, by its key in the checkpoint: a part for each engine."""
+    columns: dict[str, list[Columns]] = {}
     for index, layer in enumerate(checkpoint.layers):
         if index > 0:
             # The accumulators of a layer stand in the order gx, z, r, gr.
-            by_matrix.append(encode_columns(layer.input_weights[[2, 0, 1]], layout))
-        by_matrix.append(encode_columns(layer.recurrent_weights, layout))
-    by_matrix.append(encode_columns(checkpoint.decoder_weights[np.newaxis], layout))
-    return [[parts[engine] for parts in by_matrix] for engine in range(layout.engines)]
+            columns[f"layer{index}.input_weights"] = encode_columns(layer.input_weights[[2, 0, 1]], layout)
+        columns[f"layer{index}.recurrent_weights"] = encode_columns(layer.recurrent_weights, layout)
+    columns["decoder_weights"] = encode_columns(checkpoint.decoder_weights[np.newaxis], decoder_layout)
+    return columns
 
 
-def _write_columns(image: ModelImage, engine: int, parts: Sequence[Columns]) -> None:
-    base = 0
-    for matrix, part in zip(image.matrices(), parts, strict=True):
-        image.pointers(engine)[matrix.pointers] = part.pointers + base
-        end = base + part.beats.shape[0]
-        image.columns(engine)[base:end] = part.beats
-        base = end
+def _write_columns(image: ModelImage, engine: int, parts: dict[str, Columns]) -> None:
+    """Write an engine's pointers, and its columns where they lead."""
+    pointers = np.zeros(image.header.engines[engine].pointer_count, dtype=np.int64)
+    for matrix in image.matrices():
+        pointers[matrix.ends] = np.diff(parts[matrix.name].pointers)
+    # Each pointer is as far from the one before as its column is long; those that begin a layer, not at all.
+    np.cumsum(pointers, out=pointers)
+    image.pointers(engine)[:] = pointers
+    columns = image.columns(engine)
+    for matrix in image.matrices():
+        part = parts[matrix.name]
+        columns[beat_numbers(pointers[matrix.begins], part.pointers)] = part.beats
 
 
 def _write_neurons(image: ModelImage, index: int, layer: Layer) -> None:
@@ -230,5 +240,5 @@ def _write_decoder(image: ModelImage, checkpoint: Checkpoint) -> None:
     records = np.zeros((len(checkpoint.vocabulary), image.layout.bus_bytes // 2), dtype=np.uint16)
     records[:, 0] = checkpoint.decoder_bias.view(np.uint16)
     records[:, 1] = checkpoint.decoder_fraction_bits - np.int8(FRACTION_BITS_MINIMUM)
-    for engine, part in enumerate(image.layout.deal(records)):
+    for engine, part in enumerate(image.decoder_layout.deal(records)):
         image.decoder_records(engine)[:] = part

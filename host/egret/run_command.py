@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from egret.account_table import account_table
 from egret.accounting import Account, account
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
@@ -174,7 +175,7 @@ def print_report(report: Report, with_logits: bool) -> None:
             f"checked:    {what}, events and MACs of all {check.steps:,} tokens equal the reference model's"
         )
     print()
-    print(report.figures.table())
+    print(account_table(report.figures))
 
 
 def as_json(report: Report) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from egret.errors import EgretError, RunError
 from egret.image import ModelImage
 from egret.kernel import Build
 from egret.layout import Layout
+from egret.limits import check_limits
 from egret.measurement import RESULT_WORDS, Counters, Run, deal_logits_back, parse_results
 
 DEFAULT_CHUNK = 16
@@ -80,10 +81,12 @@ class Session:
     def load(self, image: ModelImage) -> Counters:
         """Put a model image into DDR, have the kernel load it, and return what that cost.
 
-        Raises KernelError where the image does not fit the kernel, RunError where DDR is short of memory.
-        After either no model is loaded.
+        Raises EgretError where the image was packed for another build or its model is beyond a limit of the
+        kernel, KernelError where the kernel refuses it, and RunError where DDR is short of memory. After any
+        of them no model is loaded.
         """
         self._image = None
+        check_build(image, self.build)
         self._free("image")
         self._free("logits")
         buffer = self._allocate("image", (image.data.size,), np.uint8)
@@ -210,7 +213,7 @@ class Session:
 
     def _logit_buffer(self, vocabulary: int) -> Any:
         if "logits" not in self._buffers:
-            positions = Layout.of(self.build).positions(vocabulary)
+            positions = Layout.of_decoder(self.build).positions(vocabulary)
             per_line = contract.ALIGNMENT // 4
             block = -(-positions // per_line) * per_line
             self._allocate("logits", (self.chunk, self.build.engines, block), np.int32)
@@ -241,13 +244,36 @@ class Session:
             self._buffers.pop(name).freebuffer()
 
 
+def check_build(image: ModelImage, build: Build) -> None:
+    """Raise EgretError, saying what differs, where `image` cannot run on a kernel of this build."""
+    for what, packed, there in (
+        ("layers", image.layout, Layout.of(build)),
+        ("decoder", image.decoder_layout, Layout.of_decoder(build)),
+    ):
+        if packed != there:
+            raise EgretError(
+                f"The image was packed for another kernel: its {what} for {_describe(packed)}; this kernel "
+                f"has {_describe(there)}. Pack the checkpoint for this board."
+            )
+    check_limits(image.neurons, image.header.words, build)
+
+
+def _describe(layout: Layout) -> str:
+    return (
+        f"{layout.engines} engines, {8 * layout.bus_bytes}-bit beats of {layout.entry_format} and "
+        f"accumulators of {layout.accumulator_bits} bits"
+    )
+
+
 def build_of(words: npt.NDArray[np.uint64]) -> Build:
     """Return the build that a counters block, uint64 [COUNTERS_BYTES / 8], describes.
 
     What the block does not tell (burst length, reads in flight: packing does not depend on them) has the
     default. Raises EgretError for values no kernel can have.
     """
-    build, limits = (int(words[contract.COUNTERS[name][0]]) for name in ("build", "limits"))
+    build, decoder, limits = (
+        int(words[contract.COUNTERS[name][0]]) for name in ("build", "decoder_build", "limits")
+    )
     return Build(
         engines=build & 0xFF,
         lanes=build >> 8 & 0xFF,
@@ -255,6 +281,9 @@ def build_of(words: npt.NDArray[np.uint64]) -> Build:
         gap_bits=build >> 24 & 0xFF,
         bus_bytes=build >> 32 & 0xFF,
         accumulator_bits=build >> 40 & 0xFF,
+        decoder_lanes=build >> 56,
+        decoder_weight_bits=decoder & 0xFF,
+        decoder_gap_bits=decoder >> 8 & 0xFF,
         neuron_depth=(limits & 0xFFFF) + 1,
         accumulator_depth=(limits >> 16 & 0xFFFF) + 1,
         logit_depth=(limits >> 32 & 0xFFFF) + 1,

@@ -148,7 +148,7 @@ class ModelledBoard:
         return trace
 
     def _write_logits(self, logits: np.ndarray) -> None:
-        layout = Layout.of(self.build)
+        layout = Layout.of_decoder(self.build)
         dealt = layout.deal(np.ascontiguousarray(logits.T), fill=-1)  # [engines, positions, T]
         block = -(-4 * dealt.shape[1] // 64) * 64
         for token in range(logits.shape[0]):
@@ -167,13 +167,16 @@ class ModelledBoard:
             | build.gap_bits << 24
             | build.bus_bytes << 32
             | build.accumulator_bits << 40
-            | contract.MAX_LAYERS << 48,
+            | contract.MAX_LAYERS << 48
+            | build.decoder_lanes << 56,
+            "decoder_build": build.decoder_weight_bits | build.decoder_gap_bits << 8,
             "limits": build.neuron_depth - 1
             | (build.accumulator_depth - 1) << 16
             | (build.logit_depth - 1) << 32
             | (build.pointer_depth - 1) << 48,
             "status": self.status,
             "cycles": 1000,
+            "write_cycles": 7,
         }
         for name, value in values.items():
             words[contract.COUNTERS[name][0]] = value

@@ -7,10 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from egret.accounting import Account, MatrixAccount, account
+from egret.account_table import account_table
+from egret.accounting import Account, account
 from egret.errors import EgretError
 from egret.kernel import BOARDS, Board, Build
 from egret.layout import Layout
+from egret.matrix_account import MatrixAccount
 from egret.measurement import Counters, Run
 from egret.packer import pack
 from egret.reference import ReferenceModel
@@ -26,23 +28,35 @@ def counters(**values: object) -> Counters:
     return Counters(**{name: values.get(name, getattr(zero, name)) for name in zero.__dataclass_fields__})  # type: ignore[arg-type]
 
 
+LAYOUT = Layout.of(BUILD)
+# Twice the lanes, half the bits of a weight.
+OTHER_DECODER = Layout.of_decoder(
+    Build(engines=2, decoder_lanes=10, decoder_weight_bits=4, decoder_gap_bits=2)
+)
+
+
+def matrices(decoder: Layout = LAYOUT) -> tuple[MatrixAccount, ...]:
+    return (
+        MatrixAccount("layer0.input_weights", 200, 20, activity=1.0, beats_per_token=4.0, layout=LAYOUT),
+        MatrixAccount("layer0.recurrent_weights", 300, 30, activity=0.1, beats_per_token=2.0, layout=LAYOUT),
+        MatrixAccount("decoder_weights", 500, 50, activity=0.1, beats_per_token=3.0, layout=decoder),
+    )
+
+
 def example(board: Board = BOARD, **changes: object) -> Account:
     """Four tokens of a network of 1 000 weights, of which 100 remain."""
     values: dict[str, object] = {
         "tokens": 4,
-        "matrices": (
-            MatrixAccount("layer0.input_weights", weights=200, nonzeros=20, activity=1.0),
-            MatrixAccount("layer0.recurrent_weights", weights=300, nonzeros=30, activity=0.1),
-            MatrixAccount("decoder_weights", weights=500, nonzeros=50, activity=0.1),
-        ),
+        "matrices": matrices(),
         "layer_activity": (0.1,),
         "macs": 40,
         "cycles": 100,
         "update_cycles": 30,
         "beats": (20, 16),
         "wait_cycles": (5, 9),
+        "write_cycles": 3,
         "table_beats": 16,
-        "layout": Layout.of(BUILD),
+        "layout": LAYOUT,
         "board": board,
     }
     return Account(**{**values, **changes})  # type: ignore[arg-type]
@@ -65,9 +79,9 @@ def test_kernel_without_a_clock() -> None:
     for name in ("macs_per_cycle", "utilisation", "saved_in_cycles", "tokens_per_second"):
         assert untimed[name] is None, name
     assert untimed["roofline_cycles"] == example().as_dict()["roofline_cycles"]
-    table = figures.table()
-    assert "cycles were not counted" in table and "inf" not in table
-    assert "utilisation" not in table and "utilisation" in example().table()
+    table = account_table(figures)
+    assert "cycles were not counted" in table and "inf" not in table and "logits" not in table
+    assert "utilisation" not in table and "utilisation" in account_table(example())
 
 
 def test_ratios() -> None:
@@ -75,6 +89,32 @@ def test_ratios() -> None:
     assert figures.macs_per_cycle == 0.4
     assert figures.slots_filled == 40 / ((36 - 16) * 5)
     assert figures.tokens_per_second == 150e6 * 4 / 100
+
+
+def test_a_decoder_with_lanes_of_its_own() -> None:
+    """Of 20 column beats two fifths are the layer's, on paper, with 5 entries; the decoder's have 10."""
+    figures = example(matrices=matrices(OTHER_DECODER))
+    assert figures.slots_filled == pytest.approx(40 / (8 * 5 + 12 * 10))
+    assert figures.dense_machine_cycles == pytest.approx(4 * (200 + 300 + 500 / 2) / 14)
+    assert figures.decoder_layout == OTHER_DECODER
+    text = account_table(figures)
+    assert "of 10 (decoder 20)" in text and "10 x 4+2 bits" in text and "5 x 8+4 bits" in text
+    assert figures.as_dict()["matrices"][2]["entries"] == "10 x 4+2 bits"
+
+
+def test_bytes_by_section() -> None:
+    figures = example()
+    assert figures.bytes_per_token == {
+        "token table row": 32.0,
+        "input columns": 0.0,
+        "recurrent columns": 16.0,
+        "decoder columns": 24.0,
+    }
+    assert figures.fetched_bytes == 36 * 8
+    assert "input columns" not in account_table(figures)
+    second = MatrixAccount("layer1.input_weights", 1, 1, activity=1.0, beats_per_token=0.5, layout=LAYOUT)
+    more = example(matrices=(*matrices()[:-1], second, matrices()[-1]))
+    assert more.bytes_per_token["input columns"] == 4.0
 
 
 def test_the_roofline_is_the_busiest_port_where_the_memory_keeps_up() -> None:
@@ -96,7 +136,7 @@ def test_the_dense_machine_streams_every_weight_at_the_best_of_ports_and_memory(
 
 
 def test_nothing_to_do_saves_infinitely_much() -> None:
-    silent = (MatrixAccount("decoder_weights", weights=10, nonzeros=5, activity=0.0),)
+    silent = (MatrixAccount("decoder_weights", 10, 5, activity=0.0, beats_per_token=0.0, layout=LAYOUT),)
     assert example(matrices=silent).saved_on_paper == float("inf")
     assert example(beats=(8, 8), macs=0).slots_filled == 0.0
     assert example(macs=0).saved_by_done == float("inf")
@@ -131,6 +171,9 @@ def test_where_every_neuron_fires_theory_is_the_reference_models_count(seed: int
     assert figures.sparse_macs - figures.folded_macs == pytest.approx(trace.macs.sum())
     assert figures.folded_macs == 10 * checkpoint.nonzeros()["layer0.input_weights"]
     assert figures.beats == (300, 200)
+    # Every column of every matrix, and a row of the table: what the kernel would have counted.
+    beats = image.statistics().all_matrices.beats + 2 * image.table_row_beats()
+    assert sum(figures.bytes_per_token.values()) == pytest.approx(8 * beats)
     # 3 planes of ceil(20 / 10) * 5 int16, in beats of 8 bytes, on each of 2 engines
     assert figures.table_beats == 10 * 2 * 3 * 3
 
@@ -164,13 +207,18 @@ def test_matrices_take_the_activity_of_the_neurons_that_feed_them() -> None:
 
 
 def test_the_table_is_aligned_and_holds_the_figures() -> None:
-    text = example().table()
+    text = account_table(example())
     for block in text.split("\n\n"):
         assert len({len(line) for line in block.split("\n")}) == 1, block
     lines = {line.split("  ")[0]: line.split() for line in text.splitlines()}
     assert lines["theoretical dense MACs"][-2:] == ["1,000", "4,000"]
     assert lines["MACs done"][-2:] == ["10", "40"]
     assert lines["cycles"][-2:] == ["25", "100"]
+    assert lines["cycles the decoder waited to write logits"][-2:] == ["1", "3"]
+    assert lines["token table row"][-2:] == ["32", "44.4%"]
+    assert lines["decoder columns"][-6:] == ["5", "x", "8+4", "bits", "24", "33.3%"]
+    assert lines["all, were every column as long as the mean"][-2:] == ["72", "100.0%"]
+    assert lines["all that was counted"][-2:] == ["72", "100.0%"]  # 36 beats of 8 bytes, 4 tokens
     assert lines["utilisation (roofline / cycles)"][-1] == "20.6%"
     assert lines["tokens per second at 150 MHz"][-1] == "6,000,000"
 
@@ -185,4 +233,6 @@ def test_the_figures_are_json() -> None:
         "nonzeros": 30,
         "activity": 0.1,
         "sparse_macs": 3.0,
+        "bytes_per_token": 16.0,
+        "entries": "5 x 8+4 bits",
     }

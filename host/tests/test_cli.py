@@ -263,7 +263,12 @@ def test_files_can_be_looked_into(
     described = capsys.readouterr().out
     assert main(["inspect", str(image)]) == 0
     assert capsys.readouterr().out == described
-    assert f"{ModelImage.load(image).data.size:,} bytes" in described
+    loaded = ModelImage.load(image)
+    assert f"{loaded.data.size:,} bytes" in described
+    for matrix in loaded.statistics().matrices:
+        (line,) = [line for line in described.splitlines() if line.split()[0] == matrix.name]
+        assert f" {8 * matrix.beats:,} bytes: {matrix.beats:,} beats of 5 x 8+4 bits, " in line
+        assert f"{matrix.nonzeros:,} non-zero" in line
     assert main(["inspect", str(model)]) == 0
     out = capsys.readouterr().out
     assert "layers 24-17" in out and "31 words" in out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,15 +28,29 @@ VOCABULARY = 37  # no multiple of the lanes of all engines, so that the last gro
 
 @pytest.fixture(scope="module")
 def checkpoint() -> Checkpoint:
-    return random_checkpoint(
+    drawn = random_checkpoint(
         [24, 17], embedding=32, vocabulary=VOCABULARY, sparsity=0.6, activity=0.3, seed=SEED
     )
+    drawn.decoder_weights = np.clip(drawn.decoder_weights, -16, 15)  # the 5 bits of one of the builds
+    return drawn
 
 
-@pytest.fixture(params=[(2, 5, 8), (1, 10, 16), (3, 2, 8)], ids=lambda p: f"{p[0]}x{p[1]}")
+# Engines, lanes, bytes of the bus; lanes of the decoder, its bits of a weight and of a gap.
+@pytest.fixture(
+    params=[(2, 5, 8, 5, 8, 4), (1, 10, 16, 16, 8, 0), (3, 2, 8, 7, 5, 3)], ids=lambda p: f"{p[0]}x{p[1]}"
+)
 def build(request: pytest.FixtureRequest) -> Build:
-    engines, lanes, bus_bytes = request.param
-    return Build(engines=engines, lanes=lanes, bus_bytes=bus_bytes, neuron_depth=256, logit_depth=128)
+    engines, lanes, bus_bytes, decoder_lanes, decoder_weight_bits, decoder_gap_bits = request.param
+    return Build(
+        engines=engines,
+        lanes=lanes,
+        bus_bytes=bus_bytes,
+        decoder_lanes=decoder_lanes,
+        decoder_weight_bits=decoder_weight_bits,
+        decoder_gap_bits=decoder_gap_bits,
+        neuron_depth=256,
+        logit_depth=128,
+    )
 
 
 @pytest.fixture
@@ -93,6 +108,7 @@ def test_a_run_brings_back_what_the_reference_model_computes(
     assert run.counters.macs == expected.macs.sum()
     assert run.counters.events[:2] == tuple(event_counts(expected).sum(axis=0))
     assert run.counters.cycles == 1000 * -(-steps // 4)  # one command for each chunk
+    assert run.counters.write_cycles == 7 * -(-steps // 4)
 
 
 def test_generating_goes_on_across_chunks(
@@ -224,6 +240,28 @@ def test_an_end_that_a_program_before_us_did_not_see_is_not_taken_for_ours(
         assert session.build == build
 
 
+def test_an_image_for_another_kernel_is_refused_before_the_kernel_sees_it(
+    session: Session, board: ModelledBoard, checkpoint: Checkpoint, build: Build
+) -> None:
+    other_layers = replace(build, lanes=build.lanes - 1)
+    with pytest.raises(
+        EgretError, match=rf"its layers for .* {build.lanes - 1} x 8\+4 bits .* has .* {build.lanes} x 8\+4"
+    ):
+        session.load(pack(checkpoint, other_layers))
+    other_decoder = replace(build, decoder_lanes=4, decoder_weight_bits=8, decoder_gap_bits=1)
+    with pytest.raises(EgretError, match=r"its decoder for .* 4 x 8\+1 bits .*Pack the checkpoint for this"):
+        session.load(pack(checkpoint, other_decoder))
+    deeper = replace(build, pointer_depth=100)
+    assert board.commands == [contract.COMMAND_QUERY]
+    session.build = deeper
+    session.load(pack(checkpoint, build))  # 2 * 24 + 1 + 2 * 17 + 1 = 84 pointers
+    session.build = replace(deeper, pointer_depth=83)
+    with pytest.raises(EgretError, match=r"needs 84 column pointers; this build has 83 \(POINTER_DEPTH\)"):
+        session.load(pack(checkpoint, build))
+    with pytest.raises(EgretError, match="No model is loaded"):
+        session.run([0])
+
+
 def test_memory_that_does_not_suffice_is_a_sentence(
     build: Build, checkpoint: Checkpoint, image: ModelImage
 ) -> None:
@@ -266,7 +304,7 @@ def test_a_value_that_its_register_cannot_hold_is_refused(kernel: EgretKernel, n
 
 
 @pytest.mark.filterwarnings("ignore:IP .* is of type:UserWarning")
-@pytest.mark.parametrize("vlnv", ["egret:hls:egret_kernel:2.0", "acme:hls:anvil:1.0"])
+@pytest.mark.parametrize("vlnv", ["egret:hls:egret_kernel:1.0", "acme:hls:anvil:1.0"])
 def test_a_bitstream_without_this_kernel_is_refused(tmp_path: Path, vlnv: str) -> None:
     with open_board("virtual:pynq-z2") as opened:
         ours = opened.bitfile

@@ -22,16 +22,28 @@ from egret.synthetic import extreme_checkpoint, random_checkpoint
 Bytes = np.ndarray
 Change = Callable[[Bytes, ModelImage], None]
 
-# Two engines of three lanes, 6-bit gaps that need an escape, 128-bit beats with bits to spare.
-BUILD = Build(engines=2, lanes=3, bus_bytes=16, weight_bits=8, gap_bits=1)
+# Two engines of three lanes, gaps of one bit that need an escape, 128-bit beats with bits to spare; a decoder
+# of four lanes without gaps.
+BUILD = Build(
+    engines=2,
+    lanes=3,
+    bus_bytes=16,
+    weight_bits=8,
+    gap_bits=1,
+    decoder_lanes=4,
+    decoder_weight_bits=8,
+    decoder_gap_bits=0,
+)
 
 
 @lru_cache(maxsize=1)
 def sound() -> ModelImage:
     """Layers of 7 and 4 neurons (padding in both), 10 words, most weights zero."""
-    checkpoint = random_checkpoint([7, 4], 2, 10, 0.6, activity=0.3, seed=20)
-    # Column 0 of the first matrix, in engine 0, lane 0: neurons 0 and 6 of three gates are its 6 rows.
+    checkpoint = random_checkpoint([7, 4], 2, 10, 0.6, activity=0.3, seed=26)
+    # Column 0 of the recurrent matrix, in engine 0, lane 0: neurons 0 and 6 of three gates are its 6 rows.
     checkpoint.layers[0].recurrent_weights[:, 0::6, 0] = np.array([[1, 0], [0, 0], [0, 2]], dtype=np.int8)
+    # Column 0 of the decoder in engine 0: words 0 and 8 are lane 0's rows, 2, 4 and 6 the others' only ones.
+    checkpoint.decoder_weights[:, 0] = [0, 0, 0, 0, 5, 0, 6, 0, 7, 0]
     return pack(checkpoint, BUILD)
 
 
@@ -90,7 +102,8 @@ def after(name: str) -> Change:
     ("change", "message"),
     [
         (word(0, 0x12345678), "no Egret model image: it begins with 0x12345678 instead of 0x54524745"),
-        (word(1, 2), "format version 2; this version of Egret reads 1"),
+        (word(1, 1), "format version 1, and this version of Egret reads 2; pack its checkpoint again"),
+        (word(1, 3), "format version 3, and this version of Egret reads 2; pack its checkpoint again"),
         (word(2, lambda total: total + 64), "is truncated: its header says"),
         (word(2, lambda total: total - 64), "has bytes after its end: its header says"),
         (word(4, lambda value: value & ~0xFF), "a build that cannot be: engines is 0"),
@@ -100,7 +113,11 @@ def after(name: str) -> Change:
         (word(4, lambda value: value & ~0xFF0000), "a build that cannot be: weight_bits is 0"),
         (word(4, lambda value: value | 0x1F << 24), "a build that cannot be: gap_bits is 31"),
         (word(5, lambda value: value & ~0xFF | 12), "a build that cannot be: bus_bytes is 12"),
-        (word(5, lambda value: value & 0xFF), "a build that cannot be: accumulator_bits is 0"),
+        (word(5, lambda value: value & ~0xFF00), "a build that cannot be: accumulator_bits is 0"),
+        (word(5, lambda value: value & ~0xFF0000), "a build that cannot be: decoder_lanes is 0"),
+        (word(5, lambda value: value & ~0xFF0000 | 17 << 16), "decoder_lanes is 17, but a beat of 16 bytes"),
+        (word(5, lambda value: value & ~0xF000000), "a build that cannot be: decoder_weight_bits is 0"),
+        (word(5, lambda value: value & 0xFFFFFFF | 9 << 28), "cannot be: decoder_gap_bits is 9"),
         (word(6, 0), r"0 layers; 1\.\.8 are possible"),
         (word(6, 9), r"9 layers; 1\.\.8 are possible"),
         (word(9, 0), "Layer 1 of the image has 0 neurons"),
@@ -113,14 +130,14 @@ def after(name: str) -> Change:
         (word(127, 1), "Word 127 of the image's header is 1"),
         (
             word(33, lambda count: count + 1),
-            r"Engine 0 of the image has 27 column pointers; its layers need 26",
+            r"Engine 0 of the image has 25 column pointers; its layers need 24",
         ),
         (word(40, lambda offset: offset + 8), "pointers section is misaligned: its offset .* multiple of 64"),
         (word(18, lambda offset: offset + 4), "metadata section is misaligned"),
         (word(45, 1 << 20), "columns section ends at byte .*, outside the image's"),
         (word(46, 1 << 28), "columns section ends at byte 4294.*, outside"),
         (word(17, 1 << 20), "vocabulary section ends at byte .*, outside"),
-        (word(34, lambda offset: offset - 64), "neurons section at 1280 overlaps its pointers section"),
+        (word(34, lambda offset: offset - 64), "neurons section at 1216 overlaps its pointers section"),
         (word(16, 0), "vocabulary section at 0 overlaps its header section"),
         (after("vocabulary"), "bytes set after its vocabulary section at 512, where zeros must be"),
         (after("metadata"), "bytes set after its metadata section"),
@@ -130,10 +147,32 @@ def after(name: str) -> Change:
         ),
         (
             section("pointers", 1, 0, "<u4", 1000),
-            "Engine 1 .*: the column pointers are out of order: 1000 at 0",
+            r"Engine 1 .*: .* out of order: layer1\.input_weights, column 0 begins at beat 1000 and ends",
         ),
-        (section("pointers", 0, -16, "<u4", 1000), "leads to beat 1000, outside the"),
-        (section("pointers", 0, 0, "<u4", 1), r"layer0\.recurrent_weights begins at beat 1; .* ends at 0"),
+        (
+            section("pointers", 0, 16 * 2, "<u4", 1000),
+            r"Engine 0 .* out of order: layer1\.input_weights, column 1 begins at beat 1000 and ends at \d+",
+        ),
+        (
+            section("pointers", 0, 16 * 1, "<u4", 1000),
+            r"Engine 0 .* out of order: layer0\.recurrent_weights, column 0 begins at beat 1000 and ends at",
+        ),
+        (
+            section("pointers", 1, -32, "<u4", 1000),
+            r"Engine 1 .* out of order: layer1\.recurrent_weights, column 3 begins at beat 1000 and ends at",
+        ),
+        (
+            section("pointers", 0, 16 * 15, "<u4", 0),
+            r"the columns that layer 1 feeds begin at beat 0; those before end at \d\d",
+        ),
+        (
+            section("pointers", 0, -16, "<u4", 1000),
+            r"the columns end at beat 1000; the header says \d+ beats",
+        ),
+        (
+            section("pointers", 0, 0, "<u4", 1),
+            "columns that layer 0 feeds begin at beat 1; those before end at 0",
+        ),
         (word(38, lambda beats: beats + 1), r"the columns end at beat \d+; the header says \d+ beats"),
         (section("neurons", 1, 8, "<u2", 63), r"layer 0 has a threshold outside 64\.\.32767 \(position 0\)"),
         (section("neurons", 0, 8, "<u2", 32768), "layer 0 has a threshold outside"),
@@ -151,7 +190,7 @@ def after(name: str) -> Change:
         (section("neurons", 1, -6, "<u2", 1), "layer 1 has padding"),
         (section("decoder", 0, 2, "<u2", 16), r"the decoder has a shift outside 0\.\.15 \(position 0\)"),
         (section("decoder", 0, 4, "<u2", 1), "the decoder has bytes set at the end of a record"),
-        (section("decoder", 1, -16, "<i2", 1), r"the decoder has padding that is not zero \(position 5\)"),
+        (section("decoder", 1, -16, "<i2", 1), r"the decoder has padding that is not zero \(position 7\)"),
         (section("table", 0, 2 * 4, "<i2", 1), "the table row of token 0 has padding"),
         (section("table", 1, -2, "<i2", 1), "Engine 1 of the image: the table row of token 9 has padding"),
         (text("vocabulary", b"\xff"), "vocabulary is not UTF-8"),
@@ -199,11 +238,12 @@ def test_images_must_be_bytes_in_a_row() -> None:
 
 
 def entries(lane0: list[tuple[int, int]], lane1: tuple[int, int] = (0, 0)) -> Change:
-    """Overwrite the first column in engine 0: lane 0's (weight, gap) by beat, lane 1's in beat 0."""
+    """Overwrite recurrent column 0 in engine 0: lane 0's (weight, gap) by beat, lane 1's in beat 0."""
 
     def change(data: Bytes, image: ModelImage) -> None:
-        columns = image.header.engines[0].columns
-        assert image.pointers(0)[:2].tolist() == [0, 4]
+        first, end = (int(beat) for beat in image.pointers(0)[1:3])
+        assert end - first == 4
+        columns = image.header.engines[0].columns + 16 * first
         for beat, (weight, gap) in enumerate(lane0):
             value = weight | gap << 8
             if beat == 0:
@@ -236,8 +276,57 @@ def entries(lane0: list[tuple[int, int]], lane1: tuple[int, int] = (0, 0)) -> Ch
 def test_malformed_columns_are_refused_by_unpack(change: Change, message: str) -> None:
     unpack(ModelImage.parse(changed(lambda data, image: None)))
     image = ModelImage.parse(changed(change))
-    with pytest.raises(EgretError, match=rf"^layer0\.recurrent_weights: engine 0, {message}"):
+    with pytest.raises(EgretError, match=rf"^layer0\.recurrent_weights: engine 0, column 0, {message}"):
         unpack(image)
+
+
+def decoder_entries(beats: list[list[int]]) -> Change:
+    """Overwrite decoder column 0 in engine 0: the weights of its four lanes by beat."""
+
+    def change(data: Bytes, image: ModelImage) -> None:
+        base = 2 * 7 + 1
+        first, end = (int(beat) for beat in image.pointers(0)[base : base + 2])
+        assert end - first == len(beats) == 2
+        columns = image.header.engines[0].columns + 16 * first
+        assert data[columns : columns + 20].tolist() == [0, 0, 5, 6] + [0] * 12 + [7, 0, 0, 0]
+        for beat, weights in enumerate(beats):
+            data[columns + 16 * beat : columns + 16 * beat + 4] = weights
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (decoder_entries([[0, 0, 5, 6], [0, 0, 0, 0]]), "beat 1 holds no entry"),
+        (decoder_entries([[0, 0, 5, 128], [7, 0, 0, 0]]), "beat 0, lane 3 has the weight -128"),
+        (
+            decoder_entries([[0, 0, 5, 6], [0, 4, 0, 0]]),
+            "beat 1, lane 1 has a weight in a row that is padding",
+        ),
+    ],
+)
+def test_malformed_dense_columns_are_refused_by_unpack(change: Change, message: str) -> None:
+    image = ModelImage.parse(changed(change))
+    with pytest.raises(EgretError, match=rf"^decoder_weights: engine 0, column 0, {message}"):
+        unpack(image)
+
+
+def test_a_dense_column_longer_than_its_rows_is_refused() -> None:
+    """The beat that a sparse column of another matrix gave up."""
+    checkpoint = random_checkpoint([1], 1, 1, 0.0, activity=0.0, seed=24)
+    build = Build(engines=1, lanes=1, decoder_lanes=1, decoder_weight_bits=8, decoder_gap_bits=0)
+    image = pack(checkpoint, build)
+    assert image.pointers(0).tolist() == [0, 1, 4]
+    data = image.data.copy()
+    data[image.header.engines[0].pointers + 8] = 2
+    data[12:16].view("<u4")[0] = image_checksum(data)
+    columns = image.header.engines[0].columns
+    assert data[columns + 9] == 0  # a recurrent weight with no gap reads as a decoder weight
+    with pytest.raises(
+        EgretError, match="decoder_weights: engine 0, column 0, beat 1, lane 0 leads outside the 1"
+    ):
+        unpack(ModelImage.parse(data))
 
 
 def test_an_escape_that_is_too_short_is_refused() -> None:
@@ -254,21 +343,24 @@ def test_an_escape_that_is_too_short_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "byte", "bit"),
+    ("matrix", "build", "byte", "bit"),
     [
-        (Build(engines=1, lanes=5), 7, 4),  # 60 of 64 bits
-        (Build(engines=1, lanes=2), 3, 0),  # 24 of 64 bits
-        (Build(engines=1, lanes=5, bus_bytes=16), 8, 0),  # the upper word unused
-        (Build(engines=1, lanes=10, bus_bytes=16), 15, 0),  # 120 of 128 bits
+        ("layer0.recurrent_weights", Build(engines=1, lanes=5), 7, 4),  # 60 of 64 bits
+        ("layer0.recurrent_weights", Build(engines=1, lanes=2), 3, 0),  # 24 of 64 bits
+        ("layer0.recurrent_weights", Build(engines=1, lanes=5, bus_bytes=16), 8, 0),  # upper word unused
+        ("layer0.recurrent_weights", Build(engines=1, lanes=10, bus_bytes=16), 15, 0),  # 120 of 128 bits
+        ("decoder_weights", Build(engines=1, decoder_lanes=7, decoder_gap_bits=0), 7, 0),  # 56 of 64 bits
+        ("decoder_weights", Build(engines=1, decoder_lanes=5), 7, 4),  # 60 of 64 bits
     ],
 )
-def test_bits_above_the_last_entry_are_refused(build: Build, byte: int, bit: int) -> None:
-    image = pack(random_checkpoint([9], 1, 3, 0.2, activity=0.0, seed=22), build)
+def test_bits_above_the_last_entry_are_refused(matrix: str, build: Build, byte: int, bit: int) -> None:
+    sparsity = {"layer0.recurrent_weights": 1.0, "decoder_weights": 1.0, matrix: 0.2}
+    image = pack(random_checkpoint([9], 1, 3, sparsity, activity=0.0, seed=22), build)
     data = image.data.copy()
     data[image.header.engines[0].columns + byte] ^= 1 << bit
     data[12:16].view("<u4")[0] = image_checksum(data)
     damaged = ModelImage.parse(data)
-    with pytest.raises(EgretError, match="engine 0, beat 0 has bits set above its last entry"):
+    with pytest.raises(EgretError, match=f"{matrix}: engine 0, column 0, beat 0 has bits set above"):
         unpack(damaged)
     with pytest.raises(EgretError, match="has bits set above its last entry"):
         damaged.statistics()

@@ -113,6 +113,15 @@ def test_no_more_reads_in_flight_than_the_limit(rtl: Path, in_flight: int, round
     assert port.total == rounds * (100 + 4) - 1 + (in_flight - 1) * 4
 
 
+def test_many_reads_in_flight_come_back_in_order(rtl: Path) -> None:
+    traffic = Traffic(rtl, latency_cycles=1000, reads_in_flight=70)
+    traffic.run(bursts=5)  # so that the queue of reads does not start at its first place
+    (port, _) = traffic.run(bursts=70, beats=2)
+    assert traffic.model.statistics(0).most_reads_in_flight == 70
+    assert port.total == 1000 + 70 * 2 - 1
+    assert port.sum == traffic.memory[: 70 * 2 * BUS_BYTES].view(np.uint32).sum(dtype=np.uint32)
+
+
 @pytest.mark.parametrize("bytes_per_cycle", [3, 4, 8, 13])
 @pytest.mark.parametrize("write", [False, True])
 def test_ports_share_the_bandwidth_evenly(rtl: Path, bytes_per_cycle: int, write: bool) -> None:

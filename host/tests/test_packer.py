@@ -29,6 +29,40 @@ Dense = dict[tuple[int, int, int], int]
 
 
 @dataclass
+class PlainFormat:
+    """Lanes and entries of the layers' columns, or of the decoder's."""
+
+    engines: int
+    lanes: int
+    weight_bits: int
+    gap_bits: int
+
+    def groups(self, rows: int) -> int:
+        slots = self.engines * self.lanes
+        return (rows + slots - 1) // slots
+
+    def entry(self, beat: int, lane: int) -> tuple[int, int]:
+        """Weight and gap of a lane in a beat, given as an integer."""
+        value = beat >> lane * (self.weight_bits + self.gap_bits)
+        weight = value & ((1 << self.weight_bits) - 1)
+        if weight >> (self.weight_bits - 1):
+            weight -= 1 << self.weight_bits
+        return weight, value >> self.weight_bits & ((1 << self.gap_bits) - 1)
+
+
+@dataclass
+class PlainMatrix:
+    """A matrix of the image and where column 0 has its first pointer."""
+
+    name: str
+    gates: int
+    rows: int
+    columns: int
+    format: PlainFormat
+    base: int
+
+
+@dataclass
 class PlainImage:
     """docs/formats.md, sections 3 and 4, read with struct and Python integers."""
 
@@ -37,36 +71,36 @@ class PlainImage:
     def __post_init__(self) -> None:
         self.words = struct.unpack("<128I", self.data[:512])
         w = self.words
-        self.engines, self.lanes = w[4] & 255, w[4] >> 8 & 255
-        self.weight_bits, self.gap_bits = w[4] >> 16 & 255, w[4] >> 24
+        self.engines = w[4] & 255
+        self.layers = PlainFormat(self.engines, w[4] >> 8 & 255, w[4] >> 16 & 255, w[4] >> 24)
+        self.decoder = PlainFormat(self.engines, w[5] >> 16 & 255, w[5] >> 24 & 15, w[5] >> 28)
         self.bus_bytes = w[5] & 255
         self.neurons = list(w[8 : 8 + w[6]])
         self.vocabulary = w[7]
-        self.slots = self.engines * self.lanes
-
-    def groups(self, rows: int) -> int:
-        return (rows + self.slots - 1) // self.slots
 
     def engine_word(self, engine: int, index: int) -> int:
         return self.words[32 + 8 * engine + index]
 
-    def matrices(self) -> list[tuple[str, int, int, int]]:
-        """Name, gates, rows and columns in the order of the pointers."""
+    def layer_base(self, layer: int) -> int:
+        """The first pointer of a layer: each has 2 H + 1."""
+        return sum(2 * count + 1 for count in self.neurons[:layer])
+
+    def matrices(self) -> list[PlainMatrix]:
+        """In the order of the network; a layer's forward column comes before its recurrent one."""
         result = []
         for layer, count in enumerate(self.neurons):
             if layer > 0:
-                result.append((f"layer{layer}.input_weights", 3, count, self.neurons[layer - 1]))
-            result.append((f"layer{layer}.recurrent_weights", 3, count, count))
-        return [*result, ("decoder_weights", 1, self.vocabulary, self.neurons[-1])]
+                name, below = f"layer{layer}.input_weights", self.neurons[layer - 1]
+                result.append(PlainMatrix(name, 3, count, below, self.layers, self.layer_base(layer - 1)))
+            name = f"layer{layer}.recurrent_weights"
+            result.append(PlainMatrix(name, 3, count, count, self.layers, self.layer_base(layer) + 1))
+        last = len(self.neurons) - 1
+        columns, base = self.neurons[last], self.layer_base(last)
+        return [*result, PlainMatrix("decoder_weights", 1, self.vocabulary, columns, self.decoder, base)]
 
-    def entry(self, engine: int, beat: int, lane: int) -> tuple[int, int]:
+    def beat(self, engine: int, beat: int) -> int:
         start = self.engine_word(engine, 5) + beat * self.bus_bytes
-        value = int.from_bytes(self.data[start : start + self.bus_bytes], "little")
-        value >>= lane * (self.weight_bits + self.gap_bits)
-        weight = value & ((1 << self.weight_bits) - 1)
-        if weight >> (self.weight_bits - 1):
-            weight -= 1 << self.weight_bits
-        return weight, value >> self.weight_bits & ((1 << self.gap_bits) - 1)
+        return int.from_bytes(self.data[start : start + self.bus_bytes], "little")
 
     def pointer(self, engine: int, index: int) -> int:
         start = self.engine_word(engine, 0) + index * self.bus_bytes
@@ -74,21 +108,21 @@ class PlainImage:
 
     def matrix(self, position: int) -> Dense:
         """Walk every engine, column, lane and beat as the kernel's lanes do."""
-        gates, rows = self.matrices()[position][1:3]
-        base = sum(columns + 1 for _, _, _, columns in self.matrices()[:position])
-        groups = self.groups(rows)
+        matrix = self.matrices()[position]
+        lanes, groups = matrix.format.lanes, matrix.format.groups(matrix.rows)
         found: Dense = {}
         for engine in range(self.engines):
-            for column in range(self.matrices()[position][3]):
-                first, end = (self.pointer(engine, base + column + step) for step in (0, 1))
-                for lane in range(self.lanes):
+            for column in range(matrix.columns):
+                first = self.pointer(engine, matrix.base + 2 * column)
+                end = self.pointer(engine, matrix.base + 2 * column + 1)
+                for lane in range(lanes):
                     row = -1
                     for beat in range(first, end):
-                        weight, gap = self.entry(engine, beat, lane)
+                        weight, gap = matrix.format.entry(self.beat(engine, beat), lane)
                         row += 1 + gap
                         if weight != 0:
                             gate, group = divmod(row, groups)
-                            neuron = (group * self.lanes + lane) * self.engines + engine
+                            neuron = (group * lanes + lane) * self.engines + engine
                             assert (gate, neuron, column) not in found
                             found[gate, neuron, column] = weight
         return found
@@ -110,32 +144,44 @@ def expected_matrices(checkpoint: Checkpoint) -> list[Dense]:
     return [*result, dense(checkpoint.decoder_weights[np.newaxis])]
 
 
+def draw_lanes(draw: st.DrawFn, bus_bytes: int, entry_bits: int) -> int:
+    most = min(32, 8 * bus_bytes // entry_bits)
+    return draw(st.one_of(st.just(most), st.integers(1, most)))
+
+
 @st.composite
 def builds(draw: st.DrawFn) -> Build:
-    weight_bits, gap_bits = draw(st.integers(2, 8)), draw(st.integers(1, 8))
     bus_bytes = draw(st.sampled_from([8, 16]))
-    most = min(32, 8 * bus_bytes // (weight_bits + gap_bits))
-    lanes = draw(st.one_of(st.just(most), st.integers(1, most)))
+    weight_bits, gap_bits = draw(st.integers(2, 8)), draw(st.integers(1, 8))
+    usual = st.sampled_from([(8, 0), (5, 3), (4, 4), (8, 4)])
+    decoder_bits = draw(st.one_of(usual, st.tuples(st.integers(2, 8), st.integers(0, 8))))
     return Build(
         engines=draw(st.integers(1, 8)),
-        lanes=lanes,
+        lanes=draw_lanes(draw, bus_bytes, weight_bits + gap_bits),
         bus_bytes=bus_bytes,
         weight_bits=weight_bits,
         gap_bits=gap_bits,
+        decoder_lanes=draw_lanes(draw, bus_bytes, sum(decoder_bits)),
+        decoder_weight_bits=decoder_bits[0],
+        decoder_gap_bits=decoder_bits[1],
     )
 
 
 @st.composite
 def packable(draw: st.DrawFn) -> tuple[Checkpoint, Build]:
     build = draw(builds())
-    checkpoint = extreme_checkpoint(
-        layers=draw(st.lists(st.integers(1, 30), min_size=1, max_size=4)),
-        embedding=draw(st.integers(1, 3)),
-        vocabulary=draw(st.integers(1, 60)),
-        sparsity=draw(st.sampled_from([0.0, 0.3, 0.85, 0.97, 1.0])),
-        weight_bits=build.weight_bits,
-        seed=draw(st.integers(0, 2**32 - 1)),
-    )
+    sizes = {
+        "layers": draw(st.lists(st.integers(1, 30), min_size=1, max_size=4)),
+        "embedding": draw(st.integers(1, 3)),
+        "vocabulary": draw(st.integers(1, 60)),
+        "sparsity": draw(st.sampled_from([0.0, 0.3, 0.85, 0.97, 1.0])),
+        "seed": draw(st.integers(0, 2**32 - 1)),
+    }
+    checkpoint = extreme_checkpoint(**sizes, weight_bits=build.weight_bits)
+    # The decoder of a network whose weights have as many bits as the build's decoder.
+    checkpoint.decoder_weights = extreme_checkpoint(
+        **sizes, weight_bits=build.decoder_weight_bits
+    ).decoder_weights
     return checkpoint, build
 
 
@@ -184,11 +230,14 @@ def test_a_plain_reading_finds_every_weight_and_parameter(
     image = pack(checkpoint, build)
     data = image.data.tobytes()
     plain = PlainImage(data)
-    assert plain.words[0] == 0x54524745 and plain.words[1] == 1 and plain.words[2] == len(data)
+    assert plain.words[0] == 0x54524745 and plain.words[1] == 2 and plain.words[2] == len(data)
     assert plain.words[3] == zlib.crc32(data[:12] + bytes(4) + data[16:])
-    assert (plain.engines, plain.lanes, plain.bus_bytes) == (build.engines, build.lanes, build.bus_bytes)
-    assert (plain.weight_bits, plain.gap_bits) == (build.weight_bits, build.gap_bits)
-    assert plain.words[5] >> 8 == build.accumulator_bits
+    assert (plain.engines, plain.bus_bytes) == (build.engines, build.bus_bytes)
+    assert plain.layers == PlainFormat(build.engines, build.lanes, build.weight_bits, build.gap_bits)
+    assert plain.decoder == PlainFormat(
+        build.engines, build.decoder_lanes, build.decoder_weight_bits, build.decoder_gap_bits
+    )
+    assert plain.words[5] >> 8 & 255 == build.accumulator_bits
     assert plain.neurons == [layer.neurons for layer in checkpoint.layers]
     text, size = plain.words[16:18]
     assert data[text : text + size].decode() == "\n".join(checkpoint.vocabulary)
@@ -206,7 +255,7 @@ def assert_parameters(plain: PlainImage, checkpoint: Checkpoint) -> None:
     for engine in range(plain.engines):
         start = plain.engine_word(engine, 2)
         for index, layer in enumerate(checkpoint.layers):
-            for i in range(plain.groups(layer.neurons) * plain.lanes):
+            for i in range(plain.layers.groups(layer.neurons) * plain.layers.lanes):
                 record = struct.unpack_from("<4hHHI", plain.data, start)
                 start += 16
                 j = i * plain.engines + engine
@@ -220,7 +269,7 @@ def assert_parameters(plain: PlainImage, checkpoint: Checkpoint) -> None:
                     b_z = b_r = b_gx = s_gx = 0
                 shifts = s_z | s_r << 4 | s_gx << 8 | s_gr << 12
                 assert record == (b_z, b_r, b_gx, b_gr, int(layer.threshold[j]), shifts, 0)
-        positions = plain.groups(plain.vocabulary) * plain.lanes
+        positions = plain.decoder.groups(plain.vocabulary) * plain.decoder.lanes
         for i in range(positions):
             start = plain.engine_word(engine, 3) + i * plain.bus_bytes
             bias, shift = struct.unpack_from("<hH", plain.data, start)
@@ -229,7 +278,7 @@ def assert_parameters(plain: PlainImage, checkpoint: Checkpoint) -> None:
             real = j < plain.vocabulary
             assert bias == (int(checkpoint.decoder_bias[j]) if real else 0)
             assert shift == (int(checkpoint.decoder_fraction_bits[j]) - 3 if real else 0)
-        positions = plain.groups(plain.neurons[0]) * plain.lanes
+        positions = plain.layers.groups(plain.neurons[0]) * plain.layers.lanes
         plane = -(-2 * positions // plain.bus_bytes) * plain.bus_bytes
         for token in range(plain.vocabulary):
             for gate in range(3):
@@ -257,7 +306,100 @@ def test_a_column_is_packed_as_the_contract_says_bit_for_bit() -> None:
         for (a, gap_a), (b, gap_b) in zip(lane0, lane1, strict=True)
     ]
     assert image.columns(0).tobytes() == b"".join(beats)
-    assert image.pointers(0).tolist() == [0, 0, 0, 0] + [5] * 9 + [5] * 13
+    # Of the neurons 0 to 11: forward and recurrent column, then the end.
+    assert image.pointers(0).tolist() == [0, 0] * 3 + [0, 0] + [5, 5] * 8 + [5]
+
+
+def test_a_dense_column_ends_with_the_last_weight_of_its_longest_lane() -> None:
+    """One engine of three decoder lanes without gaps: 11 words are 4, 4 and 3 rows of the lanes."""
+    checkpoint = random_checkpoint([5], 1, 11, 1.0, weight_bits=5, seed=1)
+    checkpoint.decoder_weights[:, 2] = [0, 0, 3, -16, 0, 0, 0, 15, 0, 0, 0]
+    checkpoint.decoder_weights[9, 4] = -1
+    build = Build(engines=1, lanes=2, decoder_lanes=3, decoder_weight_bits=5, decoder_gap_bits=0)
+    image = pack(checkpoint, build)
+    rows = [(0, 0, 3), (-16 & 31, 0, 0), (0, 15, 0)]  # the fourth row of every lane is pruned
+    rows += [(0, 0, 0), (0, 0, 0), (0, 0, 0), (-1 & 31, 0, 0)]
+    beats = [(a | b << 5 | c << 10).to_bytes(8, "little") for a, b, c in rows]
+    assert image.columns(0).tobytes() == b"".join(beats)
+    assert image.pointers(0).tolist() == [0] * 4 + [0, 3, 3, 3, 3, 7, 7]
+    matrix = image.statistics().matrices[-1]
+    # Column 2: zeros before -16, before 15 twice, none before 3; column 4: three before -1.
+    assert (matrix.nonzeros, matrix.escapes, matrix.padding) == (4, 1 + 2 + 3, 21 - 4 - 6)
+    assert_equal(unpack(image).decoder_weights, checkpoint.decoder_weights)
+
+
+DECODER_FORMATS = [
+    # bytes of the bus, lanes, bits of a weight and of a gap
+    (8, 8, 8, 0),
+    (8, 3, 8, 0),
+    (16, 16, 8, 0),
+    (8, 8, 5, 3),
+    (16, 16, 5, 3),
+    (8, 8, 4, 4),
+    (8, 5, 4, 4),
+    (16, 16, 4, 4),
+    (8, 16, 4, 0),
+    (8, 5, 8, 4),
+    (16, 10, 8, 4),
+    (16, 1, 8, 4),
+]
+
+
+@pytest.mark.parametrize(("bus_bytes", "lanes", "weight_bits", "gap_bits"), DECODER_FORMATS)
+@pytest.mark.parametrize("sparsity", [0.0, 0.9])
+def test_the_decoder_has_a_format_of_its_own(
+    bus_bytes: int, lanes: int, weight_bits: int, gap_bits: int, sparsity: float
+) -> None:
+    """The layers' columns stay as they are; what the decoder's take is the least that its format allows."""
+    checkpoint = random_checkpoint([33, 21], 3, 190, sparsity, seed=17)
+    highest = (1 << (weight_bits - 1)) - 1
+    checkpoint.decoder_weights = np.clip(checkpoint.decoder_weights, -highest - 1, highest)
+    plain_build = Build(bus_bytes=bus_bytes)
+    build = replace(
+        plain_build, decoder_lanes=lanes, decoder_weight_bits=weight_bits, decoder_gap_bits=gap_bits
+    )
+    image = pack(checkpoint, build)
+    assert_equal(unpack(image).decoder_weights, checkpoint.decoder_weights)
+    statistics = {matrix.name: matrix for matrix in image.statistics().matrices}
+    for matrix in pack(checkpoint, plain_build).statistics().matrices[:-1]:
+        assert statistics[matrix.name] == matrix
+    assert image.decoder_records(0).shape == (-(-190 // (2 * lanes)) * lanes, bus_bytes // 2)
+
+    # Entries of a lane, one weight at a time: those that a gap needs, and one for the weight.
+    beats = np.zeros((2, 21), dtype=np.int64)
+    for column in range(21):
+        for slot in range(2 * lanes):
+            weights = checkpoint.decoder_weights[slot :: 2 * lanes, column]
+            distances = np.diff(np.flatnonzero(weights), prepend=-1) - 1
+            entries = sum(int(distance) // 2**gap_bits + 1 for distance in distances)
+            beats[slot % 2, column] = max(beats[slot % 2, column], entries)
+    assert_equal(column_beats(image)["decoder_weights"], beats)
+
+
+def test_what_a_neuron_feeds_is_one_block_forward_column_first() -> None:
+    checkpoint = random_checkpoint([13, 9, 6], 3, 41, 0.6, seed=18)
+    build = Build(engines=2, lanes=3, decoder_lanes=8, decoder_weight_bits=8, decoder_gap_bits=0)
+    image = pack(checkpoint, build)
+    beats = column_beats(image)
+    feeds = [
+        ("layer1.input_weights", "layer0.recurrent_weights", 13),
+        ("layer2.input_weights", "layer1.recurrent_weights", 9),
+        ("decoder_weights", "layer2.recurrent_weights", 6),
+    ]
+    parts = {matrix.name: matrix for matrix in image.matrices()}
+    for engine in range(2):
+        place = 0
+        for forward, recurrent, neurons in feeds:
+            own = {name: image.matrix_columns(engine, parts[name]) for name in (forward, recurrent)}
+            for neuron in range(neurons):
+                for name in (forward, recurrent):
+                    size = int(beats[name][engine, neuron])
+                    first, end = own[name].pointers[neuron : neuron + 2]
+                    assert end - first == size
+                    assert_equal(own[name].beats[first:end], image.columns(engine)[place : place + size])
+                    place += size
+        assert place == len(image.columns(engine))
+        assert image.header.engines[engine].pointer_count == 27 + 19 + 13
 
 
 def test_images_are_the_same_each_time_and_sections_lie_apart_on_64_bytes() -> None:
@@ -273,18 +415,20 @@ def test_images_are_the_same_each_time_and_sections_lie_apart_on_64_bytes() -> N
 
 def test_statistics_add_up() -> None:
     checkpoint = random_checkpoint([40, 23], 3, 31, 0.9, seed=3)
-    image = pack(checkpoint, Build(engines=3, lanes=4, gap_bits=2))
+    image = pack(checkpoint, Build(engines=3, lanes=4, gap_bits=2, decoder_lanes=7, decoder_gap_bits=1))
     statistics = image.statistics()
     assert sum(statistics.section_bytes.values()) == statistics.total_bytes == image.data.size
     plain = PlainImage(image.data.tobytes())
     for position, matrix in enumerate(statistics.matrices):
-        assert matrix.name == plain.matrices()[position][0]
+        assert matrix.name == plain.matrices()[position].name
         assert matrix.nonzeros == len(plain.matrix(position)) == checkpoint.nonzeros()[matrix.name]
-        assert matrix.slots == 4 * matrix.beats == matrix.nonzeros + matrix.escapes + matrix.padding
+        lanes, entry_bits = (7, 9) if matrix.name == "decoder_weights" else (4, 10)
+        assert matrix.slots == lanes * matrix.beats == matrix.nonzeros + matrix.escapes + matrix.padding
+        assert matrix.code_bits == entry_bits * (matrix.nonzeros + matrix.escapes)
         assert matrix.bus_bits == 64 * matrix.beats
         assert matrix.bits_per_nonzero == matrix.bus_bits / matrix.nonzeros
         beats = column_beats(image)[matrix.name]
-        assert beats.shape == (3, plain.matrices()[position][3])
+        assert beats.shape == (3, plain.matrices()[position].columns)
         assert (int(beats.sum()), int(beats.sum(axis=1).max())) == (
             matrix.beats,
             matrix.beats_of_busiest_engine,
@@ -292,6 +436,7 @@ def test_statistics_add_up() -> None:
     total = statistics.all_matrices
     assert total.slots == total.nonzeros + total.escapes + total.padding
     assert total.beats == sum(len(image.columns(engine)) for engine in range(3))
+    assert total.code_bits == sum(matrix.code_bits for matrix in statistics.matrices)
     assert statistics.matrices[0].escapes > 0
 
 
@@ -318,12 +463,17 @@ def test_lane_balanced_columns_take_the_bits_that_the_design_reckons_with() -> N
 def test_every_board_has_a_build_that_images_are_packed_for() -> None:
     checkpoint = random_checkpoint([33], 3, 40, 0.5, seed=6)
     for board in BOARDS.values():
-        layout = pack(checkpoint, board.build).layout
-        assert (layout.engines, layout.lanes) == (board.build.engines, board.build.lanes)
+        image, build = pack(checkpoint, board.build), board.build
+        assert (image.layout.engines, image.layout.lanes) == (build.engines, build.lanes)
+        assert (image.decoder_layout.engines, image.decoder_layout.lanes) == (
+            build.engines,
+            build.decoder_lanes,
+        )
 
 
 def limit_case(**sizes: int) -> Build:
-    return replace(Build(neuron_depth=65536, accumulator_depth=65536, logit_depth=65536), **sizes)
+    deep = Build(decoder_lanes=4, neuron_depth=65536, accumulator_depth=65536, logit_depth=65536)
+    return replace(deep, **sizes)
 
 
 @pytest.mark.parametrize(
@@ -334,18 +484,30 @@ def limit_case(**sizes: int) -> Build:
             limit_case(accumulator_depth=23),
             r"needs 24 accumulators .* layers 0, 2, .* has 23 \(ACCUMULATOR_DEPTH\)",
         ),
-        (limit_case(logit_depth=20), r"needs 21 decoder rows .* 204 words; .* has 20 \(LOGIT_DEPTH\)"),
-        (limit_case(pointer_depth=147), r"needs 148 column pointers; .* has 147 \(POINTER_DEPTH\)"),
+        (limit_case(logit_depth=25), r"needs 26 decoder rows .* 204 words; .* has 25 \(LOGIT_DEPTH\)"),
+        (limit_case(pointer_depth=144), r"needs 145 column pointers; .* has 144 \(POINTER_DEPTH\)"),
     ],
 )
 def test_models_beyond_a_limit_are_refused_and_those_at_it_are_packed(build: Build, message: str) -> None:
     # Two engines of five lanes: 3, 2 and 3 groups for 23, 20 and 28 neurons; even layers have 4 * 6
-    # accumulators in a lane.
+    # accumulators in a lane. Four decoder lanes: 204 words are 26 rows in some of the eight.
     checkpoint = random_checkpoint([23, 20, 28], 2, 204, 0.9, seed=7)
     with pytest.raises(EgretError, match=message):
         pack(checkpoint, build)
-    at_limit = {"neuron_depth": 40, "accumulator_depth": 24, "logit_depth": 21, "pointer_depth": 148}
-    pack(checkpoint, Build(**at_limit))
+    at_limit = {"neuron_depth": 40, "accumulator_depth": 24, "logit_depth": 26, "pointer_depth": 145}
+    pack(checkpoint, Build(decoder_lanes=4, **at_limit))
+
+
+def test_layer_0_may_take_half_of_the_neuron_positions() -> None:
+    """The rows of two tokens are held; 23 neurons are 3 groups of five lanes in each of two engines."""
+    checkpoint = random_checkpoint([23], 2, 20, 0.9, seed=7)
+    message = (
+        r"needs 15 neuron positions in each engine for layer 0.*; this build has 14 \(half of NEURON_DEPTH"
+    )
+    for depth in (28, 29):
+        with pytest.raises(EgretError, match=message):
+            pack(checkpoint, Build(neuron_depth=depth))
+    pack(checkpoint, Build(neuron_depth=30))
 
 
 def test_accumulators_of_odd_layers_have_a_bank_of_their_own() -> None:
@@ -364,11 +526,26 @@ def test_weights_beyond_the_weight_bits_are_named() -> None:
     checkpoint = random_checkpoint([6, 5], 2, 7, 0.5, weight_bits=4, seed=10)
     checkpoint.layers[0].input_weights[0, 0, 0] = 127  # folded: any weight will do
     checkpoint.layers[1].input_weights[2, 4, 3] = -8
+    checkpoint.decoder_weights[:2, 3] = [127, -127]  # has bits of its own
     build = Build(weight_bits=4)
     pack(checkpoint, build)
     checkpoint.layers[1].input_weights[2, 4, 3] = 8
     message = (
         r"layer1\.input_weights has the weight 8 in row 14, column 3; a build of 4 weight bits holds -8\.\.7"
+    )
+    with pytest.raises(EgretError, match=message):
+        pack(checkpoint, build)
+
+
+def test_decoder_weights_beyond_the_decoder_weight_bits_are_named() -> None:
+    checkpoint = random_checkpoint([6, 5], 2, 7, 0.5, seed=10)
+    build = Build(decoder_weight_bits=5, decoder_gap_bits=3, decoder_lanes=8)
+    checkpoint.decoder_weights = np.clip(checkpoint.decoder_weights, -16, 15)
+    pack(checkpoint, build)
+    checkpoint.decoder_weights[4, 2] = -17
+    message = (
+        r"decoder_weights has the weight -17 for word 4 \('w4'\), column 2; a build of 5 decoder weight bits "
+        r"holds -16\.\.15"
     )
     with pytest.raises(EgretError, match=message):
         pack(checkpoint, build)

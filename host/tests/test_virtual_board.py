@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from egret.synthetic import random_checkpoint
 from egret.virtual_board import build as builder
 from egret.virtual_board.device import MEMORY_BASE
 from egret.virtual_board.memory import PAGE_BYTES, ContiguousMemory
+from egret.virtual_board.model import KernelModel
 
 TESTS = Path(__file__).resolve().parent
 RTL = TESTS.parents[1] / "hls" / "rtl"
@@ -240,6 +242,17 @@ def test_a_slower_memory_costs_cycles_and_changes_nothing_else() -> None:
     assert late.counters.cycles > fast.counters.cycles
     # 2 bytes a cycle: every beat of 8 bytes, the logits' too, takes 4 cycles at least.
     assert narrow.counters.cycles > 4 * sum(narrow.counters.beats)
+
+
+@pytest.mark.parametrize("name", list(BOARDS))
+def test_units_that_stand_still_while_idle_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped, _ = run_network(f"virtual:{name}", seed=13)
+    always = partial(KernelModel, clock_gates=False)
+    monkeypatch.setattr("egret.virtual_board.model.KernelModel", always)
+    running, _ = run_network(f"virtual:{name}", seed=13)
+    assert np.array_equal(stopped.argmax, running.argmax), "seed 13"
+    assert np.array_equal(stopped.logits, running.logits), "seed 13"
+    assert stopped.counters == running.counters, "seed 13"
 
 
 def run_network(name: str, seed: int, **memory: int) -> tuple[Any, Any]:

@@ -29,7 +29,7 @@ struct memory_t {
   std::uint64_t bytes = 0;
   std::uint64_t faulty_begin = 0;
   std::uint64_t faulty_end = 0;
-  // The bytes that were accessed, for tests that nothing else was: [begin, end), empty at first.
+  // The bytes that were asked for, for tests that nothing else was: [begin, end), empty at first.
   std::uint64_t read_begin = ~std::uint64_t(0), read_end = 0;
   std::uint64_t written_begin = ~std::uint64_t(0), written_end = 0;
 
@@ -59,24 +59,31 @@ class burst_maxi {
 
   void read_request(std::size_t offset, std::size_t length) {
     egret_native::require(length > 0, "a burst has at least one beat");
-    channel_->reads.push_back({offset * sizeof(T), length});
+    egret_native::memory_t &memory = *channel_->memory;
+    const std::uint64_t address = offset * sizeof(T);
+    const std::uint64_t end = address + length * sizeof(T);
+    if (memory.read_begin > address) memory.read_begin = address;
+    if (memory.read_end < end) memory.read_end = end;
+    channel_->reads.push_back({address, length, memory.find(address, length * sizeof(T))});
   }
 
   T read() {
     channel_t &channel = *channel_;
     egret_native::require(channel.first_read < channel.reads.size(), "data must be requested before it is read");
     burst_t &burst = channel.reads[channel.first_read];
-    egret_native::memory_t &memory = *channel.memory;
     T value = 0;
-    const std::uint8_t *place = memory.find(burst.address, sizeof(T));
-    if (memory.read_begin > burst.address) memory.read_begin = burst.address;
-    if (memory.read_end < burst.address + sizeof(T)) memory.read_end = burst.address + sizeof(T);
-    if (place != nullptr) {
-      std::memcpy(static_cast<void *>(&value), place, sizeof(T));
+    if (burst.place != nullptr) {
+      std::memcpy(static_cast<void *>(&value), burst.place, sizeof(T));
+      burst.place += sizeof(T);
     } else {
-      channel.read_failed = true;
+      const std::uint8_t *place = channel.memory->find(burst.address, sizeof(T));
+      if (place != nullptr) {
+        std::memcpy(static_cast<void *>(&value), place, sizeof(T));
+      } else {
+        channel.read_failed = true;
+      }
+      burst.address += sizeof(T);
     }
-    burst.address += sizeof(T);
     if (--burst.beats == 0 && ++channel.first_read == channel.reads.size()) {
       channel.reads.clear();
       channel.first_read = 0;
@@ -88,7 +95,7 @@ class burst_maxi {
     egret_native::require(length > 0, "a burst has at least one beat");
     egret_native::require(channel_->write.beats == 0 && !channel_->awaits_response,
                           "a write must get its response before the next one is requested");
-    channel_->write = {offset * sizeof(T), length};
+    channel_->write = {offset * sizeof(T), length, nullptr};
     channel_->awaits_response = true;
   }
 
@@ -122,12 +129,13 @@ class burst_maxi {
   struct burst_t {
     std::uint64_t address;
     std::uint64_t beats;
+    const std::uint8_t *place;  // of a read all of whose beats are there
   };
   struct channel_t {
     std::shared_ptr<egret_native::memory_t> memory;
     std::vector<burst_t> reads;
     std::size_t first_read = 0;
-    burst_t write = {0, 0};
+    burst_t write = {0, 0, nullptr};
     bool awaits_response = false;
     bool read_failed = false;
     bool write_failed = false;

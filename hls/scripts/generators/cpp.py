@@ -28,9 +28,9 @@ def header(description: Description) -> str:
         constant(f"unsigned {name} = EGRET_{name}")
     for name, entry in data["build_parameters"].items():
         low, high = entry["minimum"], entry["maximum"]
-        lines.append(
-            f"static_assert({name} >= {low} && {name} <= {high}, \"{name} must be {low} to {high}\");"
-        )
+        # that an unsigned number is at least 0 is nothing to check: compilers warn of it
+        least = f"{name} >= {low} && " if low else ""
+        lines.append(f'static_assert({least}{name} <= {high}, "{name} must be {low} to {high}");')
     section("model image and result buffers")
     constant(f"std::uint32_t IMAGE_MAGIC = 0x{description.magic:08x}")
     for name, value in description.image_numbers().items():

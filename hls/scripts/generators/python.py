@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 from generators.description import LINE_LENGTH, NOTE, Description, commented
@@ -97,9 +98,18 @@ def _build(description: Description) -> str:
     ]
     for name, entry in parameters.items():
         about = entry["about"][0].upper() + entry["about"][1:]
-        lines += [f"    {name.lower()}: int = {entry['default']}", f'    """{about}."""', ""]
+        lines += [f"    {name.lower()}: int = {entry['default']}", *_docstring(about), ""]
     lines.append(_BUILD_METHODS)
     return "\n".join(lines)
+
+
+def _docstring(about: str) -> list[str]:
+    """Return a field's docstring: one line, or the text wrapped between its quotes."""
+    line = f'    """{about}."""'
+    if len(line) <= LINE_LENGTH:
+        return [line]
+    wrapped = textwrap.wrap(f'"""{about}.', LINE_LENGTH, initial_indent="    ", subsequent_indent="    ")
+    return [*wrapped, '    """']
 
 
 def _boards(description: Description) -> str:
@@ -138,6 +148,12 @@ _BUILD_METHODS = '''\
                 f"lanes is {self.lanes}, but a beat of {self.bus_bytes} bytes holds {entries} entries of "
                 f"{self.weight_bits} + {self.gap_bits} bits."
             )
+        entries = 8 * self.bus_bytes // (self.decoder_weight_bits + self.decoder_gap_bits)
+        if self.decoder_lanes > entries:
+            raise EgretError(
+                f"decoder_lanes is {self.decoder_lanes}, but a beat of {self.bus_bytes} bytes holds "
+                f"{entries} decoder entries of {self.decoder_weight_bits} + {self.decoder_gap_bits} bits."
+            )
         if self.max_burst_beats * self.bus_bytes > 4096:
             raise EgretError(
                 f"max_burst_beats is {self.max_burst_beats}, but a burst may not exceed 4096 bytes, "
@@ -148,6 +164,11 @@ _BUILD_METHODS = '''\
     def slots(self) -> int:
         """Lanes of all engines together."""
         return self.engines * self.lanes
+
+    @property
+    def decoder_slots(self) -> int:
+        """Decoder lanes of all engines together."""
+        return self.engines * self.decoder_lanes
 
 '''
 

@@ -55,8 +55,6 @@ def check(unit: Unit, report: Report) -> None:
             _check_pragma(unit, pragma, partial(report, pragma.file, pragma.line))
         if has(scope, "PIPELINE"):
             _check_pipelined(scope, report)
-        if has(scope, "DATAFLOW"):
-            _check_dataflow(scope, report)
 
 
 def _check_pragma(unit: Unit, pragma: Pragma, report: Callable[[str], None]) -> None:
@@ -179,19 +177,6 @@ def _argued(pragma: Pragma, function: Scope) -> bool:
             above = above[index + 1 :]
             break
     return any("II = 1" in line for line in above if line.startswith("//"))
-
-
-def _check_dataflow(scope: Scope, report: Report) -> None:
-    """A region in canonical form declares channels and calls processes, nothing else."""
-    for inner in scope.children:
-        if inner.kind in ("loop", "block"):
-            report(inner.token.file, inner.token.line, "a dataflow region may only declare and call")
-    sized = {options.get("variable") for name, options in parsed_pragmas(scope) if name == "STREAM"}
-    for name, variable in scope.variables.items():
-        if "stream" in variable.type and name not in sized and name not in parameters(scope):
-            report(
-                scope.token.file, scope.token.line, f"stream {name} of a dataflow region needs STREAM depth="
-            )
 
 
 def unique(findings: Iterable[tuple[str, int, str]]) -> list[tuple[str, int, str]]:

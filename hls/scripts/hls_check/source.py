@@ -208,7 +208,7 @@ class _Parser:
             return Scope("block", "", scope, token)
         if texts[0] in ("for", "while"):
             inner = Scope("loop", texts[0], scope, before[0], header=before[2:-1])
-            for part in _split(before[2:-1], ";")[:1]:
+            for part in split(before[2:-1], ";")[:1]:
                 self._declare(inner, part)
             return inner
         if texts[0] == "do":
@@ -244,14 +244,14 @@ class _Parser:
             start -= 1
         name = before[start - 1]
         function = Scope("function", name.text, scope, name, header=before[start + 1 : end])
-        for parameter in _split(function.header, ","):
+        for parameter in split(function.header, ","):
             self._declare(function, parameter)
         first = [one.text for one in before[: start - 1]]
         if "constexpr" in first:
             function.variables["constexpr"] = Variable("", 0)
         if "template" in first:
             close = _template_end([one.text for one in before], first.index("template") + 1)
-            for parameter in _split(before[first.index("template") + 2 : close], ","):
+            for parameter in split(before[first.index("template") + 2 : close], ","):
                 names = [one.text for one in parameter if re.match(r"[A-Za-z_]", one.text)]
                 function.variables[names[-1]] = Variable(" ".join(names[:-1]), 0, constant=True)
         return function
@@ -296,7 +296,7 @@ class _Parser:
             return
         if position + 1 < len(texts) and texts[position + 1] not in ("=", "[", ",", ";", "(", ":"):
             return
-        for declarator in _split(statement[position:], ","):
+        for declarator in split(statement[position:], ","):
             names = [token.text for token in declarator]
             while names and names[0] in ("*", "&"):
                 names, declarator = names[1:], declarator[1:]
@@ -310,7 +310,7 @@ class _Parser:
             scope.variables.setdefault(names[0], Variable(type_text, len(sizes), sizes, constant))
 
 
-def _split(tokens: list[Token], separator: str) -> list[list[Token]]:
+def split(tokens: list[Token], separator: str) -> list[list[Token]]:
     """Split at separators outside all brackets; template brackets count where they follow a name."""
     parts: list[list[Token]] = [[]]
     depth, angle = 0, 0

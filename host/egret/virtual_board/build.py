@@ -16,38 +16,48 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from egret.errors import EgretError
 from egret.kernel import Build
+from egret.virtual_board.simulated_top import TOP, simulated_top
 
 HARNESS = Path(__file__).resolve().parent / "harness"
 
 VERILATOR_FLAGS = (
     "--cc --exe --build -O3 --x-assign fast --x-initial fast -Wno-fatal -Wno-lint -Wno-style "
-    "--top-module egret_kernel --prefix Vegret_kernel"
+    f"--top-module {TOP} --prefix V{TOP}"
 ).split()
 """The RTL is linted by its own tests; here warnings would only hide errors."""
 
+CLOCK_GATES = "+define+EGRET_CLOCK_GATES"
+"""Has the clock of a unit stand still while the unit has nothing to do.
+
+Verilator works out all of a unit at each edge of its clock, and most units are idle most of the time.
+"""
+
 COMPILER_FLAGS = "-std=c++17 -fPIC -fvisibility=hidden -DVL_USER_FATAL -DVL_USER_STOP"
-MAKE_FLAGS = "OPT_FAST=-O3 OPT_SLOW=-O1 OPT_GLOBAL=-O2"
+MAKE_FLAGS = "OPT_FAST=-O3 OPT_SLOW=-O0 OPT_GLOBAL=-O2"
+"""What runs once (OPT_SLOW) is much of the text to compile."""
 
 LIBRARY = "egret_kernel.so"
 
 
-def library_path(build: Build, rtl: Path | None = None) -> Path:
+def library_path(build: Build, rtl: Path | None = None, clock_gates: bool = True) -> Path:
     """Return the shared library for a kernel of these build parameters, compiling it if need be.
 
-    `rtl` is the folder of SystemVerilog sources, hls/rtl of this checkout unless told otherwise. One line on
+    `rtl` is the folder of SystemVerilog sources, hls/rtl of this checkout unless told otherwise. Without
+    `clock_gates` idle units run too, as in hardware: slower, and the same in every cycle. One line on
     standard error says that and how long it compiles. Raises EgretError, with what to install or do, where
     the sources or a tool are missing or the sources do not compile.
     """
     sources = _find_sources(rtl)
     tools = _find_tools()
-    key = _key(build, sources, tools)
+    flags = (*VERILATOR_FLAGS, CLOCK_GATES) if clock_gates else tuple(VERILATOR_FLAGS)
+    key = _key(build, sources, tools, flags)
     folder = cache_folder() / key
     library = folder / LIBRARY
     if library.is_file():
@@ -55,7 +65,7 @@ def library_path(build: Build, rtl: Path | None = None) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder.parent / f"{key}.lock"):
         if not library.is_file():
-            _compile(build, sources, tools, folder)
+            _compile(build, sources, tools, flags, folder)
     return library
 
 
@@ -92,7 +102,8 @@ def _find_sources(rtl: Path | None) -> _Sources:
     files = sorted(rtl.glob("*.sv"), key=lambda path: (not path.stem.endswith("_pkg"), path.name))
     harness = tuple(sorted(HARNESS.iterdir()))
     description = (hls / "kernel.json", generator, *sorted((hls / "scripts" / "generators").glob("*.py")))
-    return _Sources(generator, tuple(files), harness, (*files, *harness, *description))
+    top = Path(__file__).with_name("simulated_top.py")
+    return _Sources(generator, tuple(files), harness, (*files, *harness, top, *description))
 
 
 def _find_tools() -> _Tools:
@@ -138,8 +149,8 @@ def verilator_environment(verilator: Path) -> dict[str, str]:
     return environment
 
 
-def _key(build: Build, sources: _Sources, tools: _Tools) -> str:
-    texts = (repr(build), tools.versions, *VERILATOR_FLAGS, COMPILER_FLAGS, MAKE_FLAGS)
+def _key(build: Build, sources: _Sources, tools: _Tools, flags: Sequence[str]) -> str:
+    texts = (repr(build), tools.versions, *flags, COMPILER_FLAGS, MAKE_FLAGS)
     return cache_key(texts, sources.hashed)
 
 
@@ -162,7 +173,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _compile(build: Build, sources: _Sources, tools: _Tools, folder: Path) -> None:
+def _compile(build: Build, sources: _Sources, tools: _Tools, flags: Sequence[str], folder: Path) -> None:
     started = time.monotonic()
     print(
         "Compiling the virtual board (once for each change of the kernel) ... ",
@@ -176,19 +187,16 @@ def _compile(build: Build, sources: _Sources, tools: _Tools, folder: Path) -> No
             [sys.executable, str(sources.generator), "--top", str(build.engines), "--output", str(work)],
             tools,
         )
-        parameters = [
-            f"-G{field.name.upper()}={getattr(build, field.name)}"
-            for field in fields(build)
-            if field.name != "engines"  # the number of ports: the top module is made for it
-        ]
+        kernel, top = work / "egret_kernel.sv", work / f"{TOP}.sv"
+        top.write_text(simulated_top(kernel.read_text(encoding="utf-8"), build), encoding="utf-8")
         defines = f"-DEGRET_ENGINES={build.engines} -DEGRET_BUS_BYTES={build.bus_bytes}"
         _run(
             [
-                *(str(tools.verilator), *VERILATOR_FLAGS, "-j", "2", *parameters),
+                *(str(tools.verilator), *flags, "-j", "2"),
                 *("-CFLAGS", f"{COMPILER_FLAGS} {defines}", "-LDFLAGS", "-shared", "-MAKEFLAGS", MAKE_FLAGS),
                 *("--Mdir", str(work / "model"), "-o", LIBRARY),
                 *(str(path) for path in sources.rtl),
-                str(work / "egret_kernel.sv"),
+                *(str(path) for path in (kernel, top)),
                 *(str(path) for path in sources.harness if path.suffix == ".cpp"),
             ],
             tools,

@@ -68,22 +68,28 @@ class KernelModel(NativeModel):
     and limits. `memory` is a contiguous uint8 array, which the kernel reads and writes in place while a
     method runs; it must be a multiple of 4096 bytes and so must `base`.
 
-    The first use of a build compiles it (see egret.virtual_board.build) from the folder `rtl`, hls/rtl unless
-    given. Every method raises RunError if the kernel breaks the AXI protocol or a limit of the board, or
-    does not answer; the model is of no use after that.
+    The first use of a build compiles it from the folder `rtl`, hls/rtl unless given, with `clock_gates` or
+    without (see egret.virtual_board.build). Every method raises RunError if the kernel breaks the AXI
+    protocol or a limit of the board, or does not answer; the model is of no use after that.
     """
 
     PREFIX = "egret_"
 
     def __init__(
-        self, board: Board, memory: npt.NDArray[np.uint8], base: int, rtl: Path | None = None
+        self,
+        board: Board,
+        memory: npt.NDArray[np.uint8],
+        base: int,
+        rtl: Path | None = None,
+        clock_gates: bool = True,
     ) -> None:
         check_memory(memory, base)
         profile = board.memory
         for name in ("latency_cycles", "bandwidth_bytes_per_second", "burst_beats", "reads_in_flight"):
             if getattr(profile, name) < 1:
                 raise EgretError(f"{name} of a virtual board's memory must be at least 1.")
-        super().__init__(ctypes.CDLL(str(library_path(board.build, rtl))), _SIGNATURES, memory)
+        library = library_path(board.build, rtl, clock_gates)
+        super().__init__(ctypes.CDLL(str(library)), _SIGNATURES, memory)
         self._ports = board.build.engines
         self._handle = self._function("open")(
             _MemoryProfile(

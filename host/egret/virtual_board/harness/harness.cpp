@@ -1,34 +1,36 @@
 // The C interface through which Python drives the Verilator model of egret_kernel and its memory.
 //
-// A cycle of the clock: inputs settle with the clock low, the memory takes what is transferred, the model sees the
-// rising edge, the memory drives the next cycle's inputs.
+// A cycle of the clock: the memory takes what is transferred and sets what its registers hold next, the model sees
+// the rising edge and then the falling one, on which nothing happens. Only the register port's inputs change between
+// edges, and whoever changes them has the model settle.
 //
 // A call that fails returns -1 and egret_error() says why; from there on every call fails.
-#include "Vegret_kernel.h"
+#include "Vegret_board.h"
 #include "memory_model.hpp"
 #include "verilated.h"
 
 #include <memory>
 #include <string>
 
+// The model is egret_board (simulated_top.py): the kernel behind registers on the inputs that the memory drives.
 #define PORT(N)                                                                                               \
-    {&top.m_axi_gmem##N##_ARVALID, &top.m_axi_gmem##N##_ARREADY, &top.m_axi_gmem##N##_ARADDR,                 \
-     &top.m_axi_gmem##N##_ARLEN,   &top.m_axi_gmem##N##_ARSIZE,  &top.m_axi_gmem##N##_ARBURST,                \
-     &top.m_axi_gmem##N##_RVALID,  &top.m_axi_gmem##N##_RREADY,  &top.m_axi_gmem##N##_RDATA,                  \
-     &top.m_axi_gmem##N##_RRESP,   &top.m_axi_gmem##N##_RLAST,   &top.m_axi_gmem##N##_AWVALID,                \
-     &top.m_axi_gmem##N##_AWREADY, &top.m_axi_gmem##N##_AWADDR,  &top.m_axi_gmem##N##_AWLEN,                  \
-     &top.m_axi_gmem##N##_AWSIZE,  &top.m_axi_gmem##N##_AWBURST, &top.m_axi_gmem##N##_WVALID,                 \
-     &top.m_axi_gmem##N##_WREADY,  &top.m_axi_gmem##N##_WDATA,   &top.m_axi_gmem##N##_WSTRB,                  \
-     &top.m_axi_gmem##N##_WLAST,   &top.m_axi_gmem##N##_BVALID,  &top.m_axi_gmem##N##_BREADY,                 \
-     &top.m_axi_gmem##N##_BRESP}
+    {&top.m_axi_gmem##N##_ARVALID,      &top.next_m_axi_gmem##N##_ARREADY, &top.m_axi_gmem##N##_ARADDR,       \
+     &top.m_axi_gmem##N##_ARLEN,        &top.m_axi_gmem##N##_ARSIZE,       &top.m_axi_gmem##N##_ARBURST,      \
+     &top.next_m_axi_gmem##N##_RVALID,  &top.m_axi_gmem##N##_RREADY,       &top.next_m_axi_gmem##N##_RDATA,   \
+     &top.next_m_axi_gmem##N##_RRESP,   &top.next_m_axi_gmem##N##_RLAST,   &top.m_axi_gmem##N##_AWVALID,      \
+     &top.next_m_axi_gmem##N##_AWREADY, &top.m_axi_gmem##N##_AWADDR,       &top.m_axi_gmem##N##_AWLEN,        \
+     &top.m_axi_gmem##N##_AWSIZE,       &top.m_axi_gmem##N##_AWBURST,      &top.m_axi_gmem##N##_WVALID,       \
+     &top.next_m_axi_gmem##N##_WREADY,  &top.m_axi_gmem##N##_WDATA,        &top.m_axi_gmem##N##_WSTRB,        \
+     &top.m_axi_gmem##N##_WLAST,        &top.next_m_axi_gmem##N##_BVALID,  &top.m_axi_gmem##N##_BREADY,       \
+     &top.next_m_axi_gmem##N##_BRESP}
 
 namespace {
 
 constexpr unsigned RESET_CYCLES = 16;
 constexpr unsigned REGISTER_TIMEOUT_CYCLES = 1000;
 
-std::vector<egret::Signals> connect(Vegret_kernel& top) {
-    return {
+std::array<egret::Signals, EGRET_ENGINES> connect(Vegret_board& top) {
+    return {{
         PORT(0),
 #if EGRET_ENGINES > 1
         PORT(1),
@@ -51,24 +53,34 @@ std::vector<egret::Signals> connect(Vegret_kernel& top) {
 #if EGRET_ENGINES > 7
         PORT(7),
 #endif
-    };
+    }};
 }
+
+using Memory = egret::Memory<EGRET_ENGINES, EGRET_BUS_BYTES>;
 
 class Board {
 public:
     Board(const egret::MemoryProfile& profile, std::uint8_t* block)
-        : top_(&context_), memory_(profile, block, EGRET_BUS_BYTES, connect(top_)) {
+        : top_(&context_), memory_(profile, block, connect(top_)) {
         top_.ap_rst_n = 0;
+        settle();
         for (unsigned cycle = 0; cycle < RESET_CYCLES; ++cycle) step();
         top_.ap_rst_n = 1;
+        settle();
         step();
     }
 
     ~Board() { top_.final(); }
 
+    // Runs through one cycle; inputs that were changed must have settled.
     void step() {
+        // In reset the kernel drives nothing that means anything.
+        if (top_.ap_rst_n) memory_.sample(cycle_);
+        memory_.drive();
+        top_.ap_clk = 1;
+        top_.eval();
         settle();
-        rise();
+        ++cycle_;
     }
 
     void write_register(std::uint32_t offset, std::uint32_t value) {
@@ -84,12 +96,13 @@ public:
             const bool address_taken = top_.s_axi_control_AWVALID && top_.s_axi_control_AWREADY;
             const bool data_taken = top_.s_axi_control_WVALID && top_.s_axi_control_WREADY;
             answered = top_.s_axi_control_BVALID;
-            rise();
+            step();
             if (address_taken) top_.s_axi_control_AWVALID = 0;
             if (data_taken) top_.s_axi_control_WVALID = 0;
             if (answered) break;
         }
         top_.s_axi_control_BREADY = 0;
+        settle();
         if (!answered) throw std::runtime_error("the kernel's registers do not answer a write");
     }
 
@@ -104,11 +117,12 @@ public:
             const bool address_taken = top_.s_axi_control_ARVALID && top_.s_axi_control_ARREADY;
             answered = top_.s_axi_control_RVALID;
             value = top_.s_axi_control_RDATA;
-            rise();
+            step();
             if (address_taken) top_.s_axi_control_ARVALID = 0;
             if (answered) break;
         }
         top_.s_axi_control_RREADY = 0;
+        settle();
         if (!answered) throw std::runtime_error("the kernel's registers do not answer a read");
         return value;
     }
@@ -116,7 +130,7 @@ public:
     // Verilator renames a port that is a word of some C++ library.
     bool interrupt() const { return top_.__SYM__interrupt; }
     std::uint64_t cycles() const { return cycle_; }
-    const egret::Memory& memory() const { return memory_; }
+    const Memory& memory() const { return memory_; }
 
 private:
     void settle() {
@@ -124,18 +138,9 @@ private:
         top_.eval();
     }
 
-    void rise() {
-        // In reset the kernel drives nothing that means anything.
-        if (top_.ap_rst_n) memory_.sample(cycle_);
-        top_.ap_clk = 1;
-        top_.eval();
-        memory_.drive();
-        ++cycle_;
-    }
-
     VerilatedContext context_;
-    Vegret_kernel top_;
-    egret::Memory memory_;
+    Vegret_board top_;
+    Memory memory_;
     std::uint64_t cycle_ = 0;
 };
 

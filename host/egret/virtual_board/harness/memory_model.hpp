@@ -11,9 +11,9 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
-#include <deque>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -73,15 +73,52 @@ struct PortStatistics {
     std::uint64_t most_reads_in_flight;
 };
 
+struct Burst {
+    std::uint64_t address;      // of the next beat
+    std::uint32_t beats_left;
+    std::uint64_t first_cycle;  // in which the first beat (of a write: the response) may be offered
+    bool failed;                // a beat of it was outside the block
+};
+
+// First in, first out, in a ring that grows to what a port ever has in flight.
+class BurstQueue {
+public:
+    bool empty() const { return count_ == 0; }
+    std::uint32_t size() const { return count_; }
+    Burst& front() { return bursts_[first_]; }
+    void push(const Burst& burst) {
+        if (count_ == bursts_.size()) grow();
+        bursts_[(first_ + count_) & (bursts_.size() - 1)] = burst;
+        ++count_;
+    }
+    void pop() {
+        first_ = (first_ + 1) & (bursts_.size() - 1);
+        --count_;
+    }
+
+private:
+    std::vector<Burst> bursts_ = std::vector<Burst>(16);  // as many as a power of two
+    std::size_t first_ = 0;
+    std::uint32_t count_ = 0;
+
+    void grow() {
+        std::rotate(bursts_.begin(), bursts_.begin() + std::ptrdiff_t(first_), bursts_.end());
+        first_ = 0;
+        bursts_.resize(2 * bursts_.size());
+    }
+};
+
+// Ports and the width of their buses are fixed when compiled: then loops over ports are short straight code, and a
+// beat is copied by a move or two.
+template <unsigned PORTS, unsigned BUS_BYTES>
 class Memory {
 public:
-    Memory(const MemoryProfile& profile, std::uint8_t* block, unsigned bus_bytes, std::vector<Signals> signals)
-        : profile_(profile), block_(block), bus_bytes_(bus_bytes),
-          beat_cost_(std::int64_t(bus_bytes) * std::int64_t(profile.clock_hertz)),
-          income_(std::int64_t(profile.bytes_per_second)) {
-        for (const Signals& port : signals) ports_.emplace_back(port);
-        // Enough for every port to go on at once after a pause, and for the remainder of a beat.
-        most_credit_ = income_ + beat_cost_ * std::int64_t(ports_.size());
+    Memory(const MemoryProfile& profile, std::uint8_t* block, const std::array<Signals, PORTS>& signals)
+        : profile_(profile), block_(block), beat_cost_(std::int64_t(BUS_BYTES) * std::int64_t(profile.clock_hertz)),
+          income_(std::int64_t(profile.bytes_per_second)),
+          // Enough for every port to go on at once after a pause, and for the remainder of a beat.
+          most_credit_(income_ + beat_cost_ * std::int64_t(PORTS)) {
+        for (unsigned port = 0; port < PORTS; ++port) ports_[port].signals = signals[port];
         drive();
     }
 
@@ -92,21 +129,15 @@ public:
         share(cycle + 1);
     }
 
-    // Just after that edge: drives what was decided, as registers would.
+    // Then, before the edge too: sets the registers that drive the next cycle.
     void drive() {
         for (Port& port : ports_) drive(port);
     }
 
     const PortStatistics& statistics(unsigned port) const { return ports_.at(port).statistics; }
-    unsigned ports() const { return unsigned(ports_.size()); }
 
 private:
-    struct Burst {
-        std::uint64_t address;      // of the next beat
-        std::uint32_t beats_left;
-        std::uint64_t first_cycle;  // in which the first beat (of a write: the response) may be offered
-        bool failed;                // a beat of it was outside the block
-    };
+    static constexpr unsigned PARTIES = 2 * PORTS;
 
     // An address or data signal that waits for ready must stay as it is.
     struct Held {
@@ -116,11 +147,10 @@ private:
     };
 
     struct Port {
-        explicit Port(const Signals& s) : signals(s) {}
-        Signals signals;
-        std::deque<Burst> reads;
-        std::deque<Burst> writes;     // addresses whose data is not complete
-        std::deque<Burst> responses;
+        Signals signals = {};
+        BurstQueue reads;
+        BurstQueue writes;            // addresses whose data is not complete
+        BurstQueue responses;
         bool read_offered = false;    // a beat stands on the R channel, paid for
         bool write_granted = false;   // a beat may come on the W channel, paid for
         bool response_offered = false;
@@ -130,17 +160,16 @@ private:
 
     MemoryProfile profile_;
     std::uint8_t* block_;
-    unsigned bus_bytes_;
     // Bandwidth in units of a byte divided by the clock frequency, so that all of it is integer.
     std::int64_t beat_cost_;
     std::int64_t income_;  // per cycle
-    std::int64_t most_credit_ = 0;
+    std::int64_t most_credit_;
     std::int64_t credit_ = 0;
-    std::size_t first_ = 0;  // party that chooses first in this cycle, see share()
-    std::vector<Port> ports_;
+    unsigned first_ = 0;     // party that chooses first when there is not enough for all, see share()
+    std::array<Port, PORTS> ports_;
 
     bool inside(std::uint64_t address) const {
-        return address >= profile_.base && address - profile_.base <= profile_.bytes - bus_bytes_;
+        return address >= profile_.base && address - profile_.base <= profile_.bytes - BUS_BYTES;
     }
 
     static void hold(Held& held, bool valid, bool ready, std::uint64_t payload, std::uint64_t attributes,
@@ -152,16 +181,17 @@ private:
     }
 
     void check(const char* kind, std::uint64_t address, unsigned beats, unsigned size, unsigned burst) const {
-        const std::string what = std::string(kind) + " of " + std::to_string(beats) + " beats at address " +
-                                 std::to_string(address);
-        if (burst != 1) throw std::runtime_error(what + " is not an incrementing burst");
-        if ((1u << size) != bus_bytes_) throw std::runtime_error(what + " is narrower or wider than the bus");
-        if (address % bus_bytes_) throw std::runtime_error(what + " is not aligned to a beat");
+        const auto refuse = [=](const std::string& reason) {
+            throw std::runtime_error(std::string(kind) + " of " + std::to_string(beats) + " beats at address " +
+                                     std::to_string(address) + " " + reason);
+        };
+        if (burst != 1) refuse("is not an incrementing burst");
+        if ((1u << size) != BUS_BYTES) refuse("is narrower or wider than the bus");
+        if (address % BUS_BYTES) refuse("is not aligned to a beat");
         if (beats > profile_.burst_beats)
-            throw std::runtime_error(what + " is longer than the board's limit of " +
-                                     std::to_string(profile_.burst_beats));
-        if (address / BOUNDARY_BYTES != (address + std::uint64_t(beats) * bus_bytes_ - 1) / BOUNDARY_BYTES)
-            throw std::runtime_error(what + " crosses a 4 KB boundary");
+            refuse("is longer than the board's limit of " + std::to_string(profile_.burst_beats));
+        if (address / BOUNDARY_BYTES != (address + std::uint64_t(beats) * BUS_BYTES - 1) / BOUNDARY_BYTES)
+            refuse("crosses a 4 KB boundary");
     }
 
     void take(Port& port, std::uint64_t cycle) {
@@ -169,13 +199,13 @@ private:
         if (port.read_offered && *s.rready) {
             port.read_offered = false;
             Burst& burst = port.reads.front();
-            burst.address += bus_bytes_;
+            burst.address += BUS_BYTES;
             ++port.statistics.read_beats;
-            if (--burst.beats_left == 0) port.reads.pop_front();
+            if (--burst.beats_left == 0) port.reads.pop();
         }
         if (port.response_offered && *s.bready) {
             port.response_offered = false;
-            port.responses.pop_front();
+            port.responses.pop();
         }
         if (*s.arvalid || port.ar.waiting) take_read_address(port, cycle);
         if (*s.wvalid || port.w.waiting) take_write_data(port, cycle);
@@ -189,7 +219,7 @@ private:
         if (!*s.arvalid || !*s.arready) return;
         const unsigned beats = *s.arlen + 1u;
         check("a read", *s.araddr, beats, *s.arsize, *s.arburst);
-        port.reads.push_back({*s.araddr, beats, cycle + profile_.latency_cycles, false});
+        port.reads.push({*s.araddr, beats, cycle + profile_.latency_cycles, false});
         ++port.statistics.read_bursts;
         port.statistics.most_reads_in_flight =
             std::max(port.statistics.most_reads_in_flight, std::uint64_t(port.reads.size()));
@@ -202,20 +232,20 @@ private:
         if (!*s.awvalid || !*s.awready) return;
         const unsigned beats = *s.awlen + 1u;
         check("a write", *s.awaddr, beats, *s.awsize, *s.awburst);
-        port.writes.push_back({*s.awaddr, beats, 0, false});
+        port.writes.push({*s.awaddr, beats, 0, false});
         ++port.statistics.write_bursts;
     }
 
     void take_write_data(Port& port, std::uint64_t cycle) {
         const Signals& s = port.signals;
         std::uint64_t data = 0;
-        for (unsigned word = 0; word < bus_bytes_; word += 8) {
+        for (unsigned word = 0; word < BUS_BYTES; word += 8) {
             std::uint64_t part;
             std::memcpy(&part, static_cast<const std::uint8_t*>(s.wdata) + word, 8);
             data = data * 0x9e3779b97f4a7c15u + part;
         }
         std::uint64_t strobe = 0;
-        std::memcpy(&strobe, s.wstrb, (bus_bytes_ + 7) / 8);
+        std::memcpy(&strobe, s.wstrb, (BUS_BYTES + 7) / 8);
         hold(port.w, *s.wvalid, port.write_granted, data, strobe << 1 | *s.wlast, "write data");
         if (!*s.wvalid || !port.write_granted) return;
         port.write_granted = false;
@@ -225,45 +255,61 @@ private:
         if (inside(burst.address)) {
             std::uint8_t* target = block_ + (burst.address - profile_.base);
             const std::uint8_t* source = static_cast<const std::uint8_t*>(s.wdata);
-            for (unsigned byte = 0; byte < bus_bytes_; ++byte)
+            for (unsigned byte = 0; byte < BUS_BYTES; ++byte)
                 if (strobe >> byte & 1) target[byte] = source[byte];
         } else {
             burst.failed = true;
         }
-        burst.address += bus_bytes_;
+        burst.address += BUS_BYTES;
         ++port.statistics.write_beats;
         if (--burst.beats_left == 0) {
             burst.first_cycle = cycle + profile_.latency_cycles;
-            port.responses.push_back(burst);
-            port.writes.pop_front();
+            port.responses.push(burst);
+            port.writes.pop();
         }
     }
 
     // Decides which beats may be transferred in `cycle`, and pays for them. Each port's reads and writes are a
     // party of their own; the first that gets nothing chooses first in the next cycle.
     void share(std::uint64_t cycle) {
-        const std::size_t parties = 2 * ports_.size();
-        std::size_t first = first_;
-        for (std::size_t step = 0, party = first_; step < parties; ++step) {
+        std::array<bool, PARTIES> wants;
+        std::int64_t cost = 0;
+        for (unsigned party = 0; party < PARTIES; ++party) {
             Port& port = ports_[party / 2];
-            const bool wants = party % 2 == 0
-                                   ? !port.read_offered && !port.reads.empty() &&
-                                         port.reads.front().first_cycle <= cycle
-                                   : !port.write_granted && !port.writes.empty();
-            if (wants) {
+            wants[party] = party % 2 == 0 ? !port.read_offered && !port.reads.empty() &&
+                                                port.reads.front().first_cycle <= cycle
+                                          : !port.write_granted && !port.writes.empty();
+            cost += wants[party] ? beat_cost_ : 0;
+        }
+        if (cost <= credit_) {  // enough for all: nobody has to choose first
+            credit_ -= cost;
+            for (unsigned party = 0; party < PARTIES; ++party)
+                if (wants[party]) grant(party);
+        } else {
+            ration(wants);
+        }
+        for (Port& port : ports_)
+            if (!port.responses.empty() && port.responses.front().first_cycle <= cycle)
+                port.response_offered = true;
+    }
+
+    void ration(const std::array<bool, PARTIES>& wants) {
+        for (unsigned step = 0, party = first_; step < PARTIES; ++step) {
+            if (wants[party]) {
                 if (credit_ < beat_cost_) {
-                    first = party;
-                    break;
+                    first_ = party;
+                    return;
                 }
                 credit_ -= beat_cost_;
-                (party % 2 == 0 ? port.read_offered : port.write_granted) = true;
+                grant(party);
             }
-            if (++party == parties) party = 0;
+            if (++party == PARTIES) party = 0;
         }
-        first_ = first;
-        for (Port& port : ports_)
-            port.response_offered = port.response_offered ||
-                                    (!port.responses.empty() && port.responses.front().first_cycle <= cycle);
+    }
+
+    void grant(unsigned party) {
+        Port& port = ports_[party / 2];
+        (party % 2 == 0 ? port.read_offered : port.write_granted) = true;
     }
 
     void drive(Port& port) {
@@ -276,9 +322,9 @@ private:
             const Burst& burst = port.reads.front();
             const bool found = inside(burst.address);
             if (found)
-                std::memcpy(s.rdata, block_ + (burst.address - profile_.base), bus_bytes_);
+                std::memcpy(s.rdata, block_ + (burst.address - profile_.base), BUS_BYTES);
             else
-                std::memset(s.rdata, 0, bus_bytes_);
+                std::memset(s.rdata, 0, BUS_BYTES);
             *s.rresp = found ? RESPONSE_OKAY : RESPONSE_DECODE_ERROR;
             *s.rlast = burst.beats_left == 1;
         }

@@ -102,11 +102,7 @@ def _prunings(build: Build, pruning: str) -> tuple[Pruning, Pruning]:
     result = []
     for slots, gap_bits, weight_bits in (
         (build.slots, build.gap_bits, build.weight_bits),
-        (
-            getattr(build, "decoder_slots", build.slots),
-            getattr(build, "decoder_gap_bits", build.gap_bits),
-            getattr(build, "decoder_weight_bits", build.weight_bits),
-        ),
+        (build.decoder_slots, build.decoder_gap_bits, build.decoder_weight_bits),
     ):
         aware = pruning == "gap-aware" and gap_bits > 0
         result.append(

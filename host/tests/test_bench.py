@@ -90,6 +90,12 @@ def test_the_parts_add_up_to_the_cycles_and_the_lost_ones_to_what_is_beyond_the_
     assert sum(parts[name] for name in LOST) == pytest.approx(cycles - measurement.roofline_cycles)
 
 
+def test_counters_a_few_cycles_off_make_no_part_negative() -> None:
+    parts = where_cycles_go(measured(699, (700, 600), wait_cycles=(-7, 0), update_cycles=-3, write_cycles=-1))
+    assert min(parts.values()) == 0
+    assert sum(parts.values()) == pytest.approx(699)
+
+
 def test_the_speed_up_is_that_of_a_step() -> None:
     dense = measured(50_000, (16_000, 10_000), steps=5, macs=100_000)
     factors = speed_up(measured(1000, (700, 600)), dense)

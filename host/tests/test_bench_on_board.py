@@ -39,7 +39,7 @@ def test_the_quick_preset_measures_checks_and_saves(
         firing = [round(share * 64) for share in entry["point"]["activity"]]
         assert entry["measured"]["events"] == [steps * count for count in firing]
         assert entry["measured"]["checked_steps"] == steps + entry["point"]["warm_up"]
-        assert 0.0 < entry["measured"]["figures"]["utilisation"] <= 1.0
+        assert 0.0 < entry["measured"]["figures"]["utilisation"] < 1.0001
         parts = entry["measured"]["figures"]["where_cycles_go"]
         assert sum(parts.values()) == pytest.approx(entry["measured"]["figures"]["cycles_per_step"])
     # Going on with a complete file says the same again, and simulates nothing.
@@ -113,7 +113,7 @@ def test_all_logits_can_be_written_and_are_compared(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(measuring.ReferenceCheck, "take", watch)
     measuring.measure(replace(POINT, logits=True, tokens=5))
-    assert compared == [(7, 10)]
+    assert compared == [(POINT.warm_up + 5, 10)]
 
 
 def test_a_kernel_that_counts_wrong_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ def test_what_the_neurons_send_differs_between_neurons_and_between_steps() -> No
 def test_gap_aware_pruning_fills_lanes_equally_and_spans_every_gap(
     sparsity: float, gap_bits: int, layers: list[int]
 ) -> None:
-    build = Build(gap_bits=gap_bits)
+    build = Build(gap_bits=gap_bits, decoder_gap_bits=gap_bits)
     checkpoint = steady_checkpoint(layers, 8, 150, build, sparsity, 0.1, "gap-aware", seed=2)
     for name in checkpoint.matrices():
         kept = kept_by_lane(checkpoint, name, build.slots)

@@ -126,17 +126,19 @@ def where_cycles_go(measurement: Measurement) -> dict[str, float]:
     without a read outstanding go to the sweeps that ran in them. What no counter explains is control, or
     waiting for another engine.
     """
-    engine = measurement.busiest
-    beats, waited = measurement.beats[engine], measurement.wait_cycles[engine]
+    # The counters are differences of two runs, the ends of which can differ by a few cycles.
+    engine, cycles = measurement.busiest, measurement.cycles
+    beats = min(measurement.beats[engine], cycles)
+    waited = min(max(measurement.wait_cycles[engine], 0), cycles - beats)
     bits = asdict(measurement.bits)
     per_bit = beats / max(sum(bits.values()), 1)
     result = {name: bits[name] * per_bit for name in BEATS}
     result["bandwidth"] = min(max(measurement.roofline_cycles - beats, 0.0), float(waited))
     result["latency"] = waited - result["bandwidth"]
-    idle = measurement.cycles - beats - waited
-    unhidden = min(measurement.update_cycles, idle)
+    idle = cycles - beats - waited
+    unhidden = min(max(measurement.update_cycles, 0), idle)
     # A sweep that waits for room to write is a sweep that runs.
-    result["write"] = float(min(measurement.write_cycles, unhidden))
+    result["write"] = float(min(max(measurement.write_cycles, 0), unhidden))
     result["update"] = unhidden - result["write"]
     result["control"] = float(idle - unhidden)
     return {name: result[name] for name in CATEGORIES}

@@ -88,7 +88,7 @@ def measure(point: Point) -> Measurement:
         beats=tuple(counters.beats[:engines]),
         wait_cycles=tuple(counters.wait_cycles[:engines]),
         update_cycles=counters.update_cycles,
-        write_cycles=getattr(counters, "write_cycles", 0),
+        write_cycles=counters.write_cycles,
         busiest=_busiest(counters),
         bits=bits,
         roofline_cycles=figures.roofline_cycles,
@@ -177,7 +177,7 @@ def _count_bits(image: ModelImage, checkpoint: Checkpoint, counted: Run) -> Beat
     for engine in range(image.layout.engines):
         beats = image.table_row_beats()
         for matrix in image.matrices():
-            layout = getattr(matrix, "layout", image.layout)
+            layout = matrix.layout
             columns = _choose_columns(
                 image.matrix_columns(engine, matrix), firing[_source(matrix.name, firing)]
             )

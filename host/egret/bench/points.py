@@ -17,8 +17,8 @@ FULL = "full"
 AS_BOARD = "board"
 """The bandwidth of the board's profile."""
 
-WARM_UP = 2
-"""Steps that are not counted: the first has no events to feed back, the second follows such a one."""
+WARM_UP = 3
+"""Steps that are not counted: the first has no events to feed back, and the next overlap with it."""
 
 _CYCLES_PER_POINT = 250_000  # of simulation, about: what is exactly periodic needs no long averages
 _FEWEST_TOKENS, _MOST_TOKENS = 2, 64

@@ -21,15 +21,16 @@ MODEL ?= models/ptb-egru-small.npz
 PROMPT ?= in new york stock exchange composite trading
 WORDS ?= 24
 KERNEL ?= rtl
+PRESET ?= quick
 RECIPE ?= training/recipes/ptb-small.toml
 TEST_PROCESSES ?= 2
 
-.PHONY: help demo test lint sim generate train synth hls bitstream clean prerequisites
+.PHONY: help demo test lint sim bench generate train synth hls bitstream clean prerequisites
 
 help:  ## Show this list
 	@echo "Egret: a sparse event-based GRU and the FPGA kernel that runs it. Commands:"
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
-	@echo "Variables: PYTHON, BOARD, MODEL, PROMPT, WORDS, KERNEL, RECIPE, TEST_PROCESSES;"
+	@echo "Variables: PYTHON, BOARD, MODEL, PROMPT, WORDS, KERNEL, PRESET, RECIPE, TEST_PROCESSES;"
 	@echo "EGRET_PTB names the folder or zip of the Penn Treebank for the tests that read it."
 
 demo: $(VENV)/.demo  ## Run the shipped model on the virtual PYNQ-Z2: words, then MACs against cycles (no torch)
@@ -41,6 +42,9 @@ test: $(VENV)/.test  ## Run every test: host, training and cocotb benches
 sim: $(VENV)/.test  ## Run the cocotb benches alone (KERNEL=hls: on the Verilog that Vitis HLS exports)
 	@[ "$(KERNEL)" != hls ] || $(IN)/python hls/scripts/vitis/build_hls.py --check
 	$(WITH_VERILATOR) EGRET_KERNEL=$(KERNEL) $(IN)/pytest tb
+
+bench: $(VENV)/.bench  ## Measure the kernel: size, sparsity, activity, where cycles go (PRESET=quick, targets, sweep, ...)
+	$(IN)/egret bench --preset $(PRESET) --resume
 
 lint: $(VENV)/.test  ## Check style, types, generated files and RTL (ruff, mypy, generate and HLS checks, verilator)
 	$(IN)/ruff check .
@@ -93,10 +97,15 @@ $(VENV)/.demo: pyproject.toml | $(IN)/python
 	@$(IN)/python -m pip install --quiet --disable-pip-version-check --editable ".[board,simulation]"
 	@touch $@
 
+$(VENV)/.bench: pyproject.toml | $(IN)/python
+	@echo "Installing what the benchmark needs into $(VENV) (once; about a minute)"
+	@$(IN)/python -m pip install --quiet --disable-pip-version-check --editable ".[board,simulation,plots]"
+	@touch $@ $(VENV)/.demo
+
 $(VENV)/.test: pyproject.toml | $(IN)/python
 	@echo "Installing what the tests need into $(VENV), torch among it (once; a few minutes)"
 	@$(IN)/python -m pip install --quiet --disable-pip-version-check \
-		--editable ".[board,simulation,training,development]"
+		--editable ".[board,simulation,plots,training,development]"
 	@# For its copy of the open ap_types headers; what it needs itself (tensorflow among it) is not needed.
 	@$(IN)/python -m pip install --quiet --disable-pip-version-check --no-deps "hls4ml==1.3.0"
 	@touch $@ $(VENV)/.demo

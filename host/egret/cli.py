@@ -1,4 +1,5 @@
-"""The command line, `egret`: run a model, list the boards, pack a model, draw a random one, look into a file.
+"""The command line, `egret`: run a model, list the boards, pack a model, draw a random one, look into a file,
+measure the kernel.
 
 Exit status: 0 fine; 1 a board that fails or differs from the reference model; 2 wrong usage or input; 130
 interrupted.
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from egret.bench import command as bench_command
 from egret.boards import board_names, board_profile
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError, RunError
@@ -136,6 +138,10 @@ def _parser() -> argparse.ArgumentParser:
     inspect = commands.add_parser("inspect", help="say what is in a checkpoint or a model image")
     inspect.set_defaults(function=_inspect)
     inspect.add_argument("file", metavar="FILE", type=Path)
+
+    bench_command.add_arguments(
+        commands.add_parser("bench", help="measure networks of set sparsity and activity on the kernel")
+    )
     return parser
 
 

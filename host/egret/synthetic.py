@@ -6,7 +6,7 @@ They say nothing sensible, but their sums have the sizes of a trained network's:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from egret.checkpoint import (
 )
 from egret.errors import EgretError
 from egret.kernel import SUM_FRACTION_BITS, THRESHOLD_MINIMUM, WEIGHT_BITS
+from egret.random_weights import DEFAULT_SPARSITY, Pruning, RandomWeights
 from egret.reference import ReferenceModel
 
 EMBEDDING_FRACTION_BITS = 8
@@ -37,8 +38,8 @@ def random_checkpoint(
     layers: Sequence[int],
     embedding: int,
     vocabulary: int,
-    sparsity: float | Mapping[str, float] = 0.85,
-    activity: float = 0.1,
+    sparsity: float | Mapping[str, float] = DEFAULT_SPARSITY,
+    activity: float | Sequence[float] = 0.1,
     balanced_slots: int | None = None,
     weight_bits: int = 8,
     seed: int = 0,
@@ -51,21 +52,25 @@ def random_checkpoint(
     (matrices not named get 0.85). balanced_slots: engines * lanes of a build, to keep the same number of
     weights in each lane of every column (lanes with fewer rows, at the end of a layer, count as full); None
     for unstructured pruning.
-    activity: wanted share of neurons that fire per step. 0 and 1 are met exactly, for any tokens; between
-    them, each layer's thresholds and candidate biases are searched on random tokens, and the share is
-    met as nearly as one setting for all its neurons allows: count it with the reference model.
+    activity: wanted share of neurons that fire per step, one for all layers or one for each. 0 and 1 are met
+    exactly, for any tokens; between them, each layer's thresholds and candidate biases are searched on random
+    tokens, and the share is met as nearly as one setting for all its neurons allows: count it with the
+    reference model. (Shares that are met exactly: egret.steady.)
     weight_bits: weights lie in -(2^(bits-1) - 1)..2^(bits-1) - 1.
     The same arguments give the same checkpoint. Raises EgretError for a size or a share that cannot be.
     """
-    _check_arguments(layers, embedding, vocabulary, sparsity, activity, balanced_slots, weight_bits)
+    shares = by_layer(layers, activity)
+    check_arguments(layers, embedding, vocabulary, sparsity, shares, balanced_slots, weight_bits)
     generator = np.random.default_rng(seed)
-    weights = _RandomWeights(generator, sparsity, balanced_slots, weight_bits)
+    pruning = Pruning(slots=balanced_slots, weight_bits=weight_bits)
+    weights = RandomWeights(generator, sparsity, pruning, pruning)
     words = [f"w{index}" for index in range(vocabulary)]
     tokens = generator.integers(-127, 128, size=(vocabulary, embedding), dtype=np.int64).astype(np.int8)
     built: list[Layer] = []
     for index, neurons in enumerate(layers):
-        layer = _random_layer(weights, index, neurons, layers[index - 1] if index else embedding, activity)
-        built.append(_with_activity(built, layer, tokens, activity, generator))
+        inputs = layers[index - 1] if index else embedding
+        layer = _random_layer(weights, index, neurons, inputs, shares[index])
+        built.append(_with_activity(built, layer, tokens, shares[index], generator))
     decoder = weights.draw("decoder_weights", (1, vocabulary, layers[-1]))[0]
     return Checkpoint(
         name=name,
@@ -75,7 +80,7 @@ def random_checkpoint(
         embedding_fraction_bits=EMBEDDING_FRACTION_BITS,
         layers=built,
         decoder_weights=decoder,
-        decoder_fraction_bits=_fraction_bits(decoder, _TYPICAL_EVENT * max(activity, 0.05) ** 0.5, 1.0),
+        decoder_fraction_bits=fraction_bits(decoder, typical_input(shares[-1]), 1.0),
         decoder_bias=generator.integers(-4096, 4096, size=vocabulary, dtype=np.int64).astype(np.int16),
     )
 
@@ -93,9 +98,10 @@ def extreme_checkpoint(
     It drives sums into saturation, shifts over 0..15 (0..31 in folding) and thresholds over 64..32767. The
     arguments are those of random_checkpoint(). Raises EgretError for a size or a share that cannot be.
     """
-    _check_arguments(layers, embedding, vocabulary, sparsity, 0.0, None, weight_bits)
+    check_arguments(layers, embedding, vocabulary, sparsity, [0.0], None, weight_bits)
     generator = np.random.default_rng(seed)
-    weights = _RandomWeights(generator, sparsity, None, weight_bits)
+    pruning = Pruning(weight_bits=weight_bits)
+    weights = RandomWeights(generator, sparsity, pruning, pruning)
 
     def draw(low: int, high: int, dtype: type[np.generic], shape: tuple[int, ...]) -> npt.NDArray[Any]:
         ends = np.where(generator.random(size=shape) < 0.5, low, high)
@@ -145,66 +151,20 @@ def extreme_checkpoint(
     )
 
 
-@dataclass
-class _RandomWeights:
-    generator: np.random.Generator
-    sparsity: float | Mapping[str, float]
-    balanced_slots: int | None
-    weight_bits: int
-
-    def draw(self, matrix: str, shape: tuple[int, int, int]) -> npt.NDArray[np.int8]:
-        """Return pruned weights, int8 [gates, rows, columns]."""
-        sparsity = (
-            self.sparsity.get(matrix, 0.85) if isinstance(self.sparsity, Mapping) else float(self.sparsity)
-        )
-        largest = (1 << (self.weight_bits - 1)) - 1
-        size = self.generator.integers(1, largest + 1, size=shape, dtype=np.int16)
-        sign = 1 - 2 * self.generator.integers(0, 2, size=shape, dtype=np.int16)
-        return np.where(self._kept(shape, sparsity), size * sign, 0).astype(np.int8)
-
-    def _kept(self, shape: tuple[int, int, int], sparsity: float) -> npt.NDArray[np.bool_]:
-        order = self.generator.random(size=shape, dtype=np.float32)
-        if self.balanced_slots is None:
-            flat = order.reshape(-1)
-            kept = np.zeros(flat.size, dtype=np.bool_)
-            kept[_smallest(flat, round((1.0 - sparsity) * flat.size))] = True
-            return kept.reshape(shape)
-        # Row j is in slot j mod slots: keep the first few of each slot and column in random order.
-        gates, rows, columns = shape
-        groups = -(-rows // self.balanced_slots)
-        padded = np.full((gates, groups * self.balanced_slots, columns), np.inf, dtype=np.float32)
-        padded[:, :rows] = order
-        by_slot = padded.reshape(gates, groups, self.balanced_slots, columns).transpose(0, 1, 3, 2)
-        by_slot = by_slot.reshape(gates * groups, columns, self.balanced_slots)
-        chosen = np.zeros(by_slot.shape, dtype=np.bool_)
-        few = _smallest(by_slot, round((1.0 - sparsity) * gates * groups))
-        np.put_along_axis(chosen, few, True, axis=0)
-        chosen = chosen.reshape(gates, groups, columns, self.balanced_slots).transpose(0, 1, 3, 2)
-        return np.ascontiguousarray(chosen).reshape(padded.shape)[:, :rows]
-
-
-def _smallest(values: npt.NDArray[np.float32], count: int) -> npt.NDArray[np.intp]:
-    """Return where the `count` smallest values along the first axis are."""
-    if count in (0, values.shape[0]):  # argpartition needs a place between the two parts
-        return np.argsort(values, axis=0)[:count]
-    return np.argpartition(values, count, axis=0)[:count]
-
-
-def _random_layer(weights: _RandomWeights, index: int, neurons: int, inputs: int, activity: float) -> Layer:
+def _random_layer(weights: RandomWeights, index: int, neurons: int, inputs: int, activity: float) -> Layer:
     """Return a layer whose sums have the wanted sizes; its thresholds are still the smallest."""
     input_weights = weights.draw(f"layer{index}.input_weights", (3, neurons, inputs))
     recurrent = weights.draw(f"layer{index}.recurrent_weights", (3, neurons, neurons))
     certain = activity >= 1.0
-    active = _TYPICAL_EVENT * max(activity, 0.05) ** 0.5  # root mean square of an event, silence counted
-    recurrent_bits = _fraction_bits(recurrent, active, 1.0, certain)
+    active = typical_input(activity)
+    recurrent_bits = fraction_bits(recurrent, active, 1.0, certain)
     if index == 0:
-        input_bits = _fraction_bits(
-            input_weights, 0.29, 1.0, certain
-        )  # the embedding is uniform in -0.5..0.5
+        # The embedding is uniform in -0.5..0.5.
+        input_bits = fraction_bits(input_weights, 0.29, 1.0, certain)
     else:
-        input_bits = _fraction_bits(input_weights, active, 1.0, certain)
+        input_bits = fraction_bits(input_weights, active, 1.0, certain)
         shared = np.concatenate([input_weights[:2], recurrent[:2]], axis=2)
-        input_bits[:2] = recurrent_bits[:2] = _fraction_bits(shared, active, 1.0, certain)
+        input_bits[:2] = recurrent_bits[:2] = fraction_bits(shared, active, 1.0, certain)
     bias = weights.generator.normal(0.0, 0.5, size=(4, neurons)) * (1 << SUM_FRACTION_BITS)
     bias[0] -= 1 << SUM_FRACTION_BITS  # the state follows the candidate
     return Layer(
@@ -217,7 +177,12 @@ def _random_layer(weights: _RandomWeights, index: int, neurons: int, inputs: int
     )
 
 
-def _fraction_bits(
+def typical_input(activity: float) -> float:
+    """Return the root mean square of what a neuron sends where this share fires, silence counted."""
+    return float(_TYPICAL_EVENT * max(activity, 0.05) ** 0.5)
+
+
+def fraction_bits(
     weights: npt.NDArray[np.int8], factor: float, wanted: float, certain: bool = False
 ) -> npt.NDArray[np.int8]:
     """Return f, int8 [...], for weights int8 [..., columns] and factors of root mean square `factor`.
@@ -292,19 +257,29 @@ def _measured_activity(layers: list[Layer], embedding: npt.NDArray[np.int8]) -> 
     return float(counts[_PROBE_WARM_UP:].mean()) / layers[-1].neurons
 
 
-def _check_arguments(
+def by_layer(layers: Sequence[int], activity: float | Sequence[float]) -> list[float]:
+    """Return the activity of each layer; raise EgretError where the number of layers is another."""
+    if not isinstance(activity, Sequence):
+        return [float(activity)] * len(layers)
+    if len(activity) != len(layers):
+        raise EgretError(f"Activity is given for {len(activity)} layers; the network has {len(layers)}.")
+    return [float(share) for share in activity]
+
+
+def check_arguments(
     layers: Sequence[int],
     embedding: int,
     vocabulary: int,
     sparsity: float | Mapping[str, float],
-    activity: float,
+    activity: Sequence[float],
     balanced_slots: int | None,
     weight_bits: int,
 ) -> None:
+    """Raise EgretError for a size or a share that no network has."""
     sizes = [*layers, embedding, vocabulary, balanced_slots or 1]
     if not layers or min(sizes) < 1:
         raise EgretError(f"Sizes of a network must be at least 1, and it needs a layer; they are {sizes}.")
-    shares = [activity, *(sparsity.values() if isinstance(sparsity, Mapping) else [sparsity])]
+    shares = [*activity, *(sparsity.values() if isinstance(sparsity, Mapping) else [sparsity])]
     if not all(0.0 <= share <= 1.0 for share in shares):
         raise EgretError(f"Sparsity and activity are shares between 0 and 1; they are {shares}.")
     if not 2 <= weight_bits <= WEIGHT_BITS:

@@ -223,7 +223,9 @@ def test_driver_runs_it(opened: SimpleNamespace) -> None:
     assert replace(session.build, max_burst_beats=1, reads_in_flight=1) == replace(
         board.build, max_burst_beats=1, reads_in_flight=1
     )
-    checkpoint = random_checkpoint([120, 90], 40, 700, 0.85, 0.1, board.build.slots, 8, SEED)
+    checkpoint = random_checkpoint(
+        [120, 90], 40, 700, 0.85, 0.1, board.build.slots, 8, SEED, decoder_weight_bits=4
+    )
     reference = ReferenceModel(checkpoint)
     session.load(pack(checkpoint, session.build))
     tokens = np.random.default_rng(SEED).integers(0, 700, 60, dtype=np.uint32)

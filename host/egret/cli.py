@@ -184,14 +184,18 @@ def _pack(arguments: argparse.Namespace) -> int:
 
 
 def _random(arguments: argparse.Namespace) -> int:
+    build = board_profile(arguments.board).build
     drawn = random_checkpoint(
         layers=arguments.layers,
         embedding=arguments.embedding,
         vocabulary=arguments.vocabulary,
         sparsity=arguments.sparsity,
         activity=arguments.activity,
-        balanced_slots=board_profile(arguments.board).build.slots,
+        balanced_slots=build.slots,
+        weight_bits=build.weight_bits,
         seed=arguments.seed,
+        decoder_slots=build.decoder_slots,
+        decoder_weight_bits=build.decoder_weight_bits,
     )
     # With these it can be prompted like a trained model, if not with sense.
     special = [END, UNKNOWN][: len(drawn.vocabulary)]

@@ -44,6 +44,8 @@ def random_checkpoint(
     weight_bits: int = 8,
     seed: int = 0,
     name: str = "synthetic",
+    decoder_slots: int | None = None,
+    decoder_weight_bits: int | None = None,
 ) -> Checkpoint:
     """Return a valid checkpoint with random weights.
 
@@ -57,13 +59,20 @@ def random_checkpoint(
     tokens, and the share is met as nearly as one setting for all its neurons allows: count it with the
     reference model. (Shares that are met exactly: egret.steady.)
     weight_bits: weights lie in -(2^(bits-1) - 1)..2^(bits-1) - 1.
+    decoder_slots, decoder_weight_bits: the same for the decoder, if they differ there.
     The same arguments give the same checkpoint. Raises EgretError for a size or a share that cannot be.
     """
     shares = by_layer(layers, activity)
     check_arguments(layers, embedding, vocabulary, sparsity, shares, balanced_slots, weight_bits)
     generator = np.random.default_rng(seed)
+    of_decoder = Pruning(
+        slots=decoder_slots or balanced_slots, weight_bits=decoder_weight_bits or weight_bits
+    )
+    for bits in (weight_bits, of_decoder.weight_bits):
+        if not 2 <= bits <= WEIGHT_BITS:
+            raise EgretError(f"Weights have 2 to 8 bits; {bits} was asked for.")
     pruning = Pruning(slots=balanced_slots, weight_bits=weight_bits)
-    weights = RandomWeights(generator, sparsity, pruning, pruning)
+    weights = RandomWeights(generator, sparsity, pruning, of_decoder)
     words = [f"w{index}" for index in range(vocabulary)]
     tokens = generator.integers(-127, 128, size=(vocabulary, embedding), dtype=np.int64).astype(np.int8)
     built: list[Layer] = []

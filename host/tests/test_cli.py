@@ -35,7 +35,13 @@ WORDS = ["<eos>", "<unk>", "N", "the", "company", "says", "it", "shares", *(f"w{
 
 def checkpoint_with(seed: int) -> Checkpoint:
     drawn = random_checkpoint(
-        [24, 17], embedding=32, vocabulary=len(WORDS), sparsity=0.6, activity=0.3, seed=seed
+        [24, 17],
+        embedding=32,
+        vocabulary=len(WORDS),
+        sparsity=0.6,
+        activity=0.3,
+        seed=seed,
+        decoder_weight_bits=BOARD.build.decoder_weight_bits,
     )
     return replace(drawn, vocabulary=WORDS)
 
@@ -267,7 +273,8 @@ def test_files_can_be_looked_into(
     assert f"{loaded.data.size:,} bytes" in described
     for matrix in loaded.statistics().matrices:
         (line,) = [line for line in described.splitlines() if line.split()[0] == matrix.name]
-        assert f" {8 * matrix.beats:,} bytes: {matrix.beats:,} beats of 5 x 8+4 bits, " in line
+        entries = "8 x 4+4" if matrix.name == "decoder_weights" else "5 x 8+4"
+        assert f" {8 * matrix.beats:,} bytes: {matrix.beats:,} beats of {entries} bits, " in line
         assert f"{matrix.nonzeros:,} non-zero" in line
     assert main(["inspect", str(model)]) == 0
     out = capsys.readouterr().out

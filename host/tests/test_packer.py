@@ -461,8 +461,10 @@ def test_lane_balanced_columns_take_the_bits_that_the_design_reckons_with() -> N
 
 
 def test_every_board_has_a_build_that_images_are_packed_for() -> None:
-    checkpoint = random_checkpoint([33], 3, 40, 0.5, seed=6)
     for board in BOARDS.values():
+        checkpoint = random_checkpoint(
+            [33], 3, 40, 0.5, seed=6, decoder_weight_bits=board.build.decoder_weight_bits
+        )
         image, build = pack(checkpoint, board.build), board.build
         assert (image.layout.engines, image.layout.lanes) == (build.engines, build.lanes)
         assert (image.decoder_layout.engines, image.decoder_layout.lanes) == (

@@ -261,7 +261,9 @@ def run_network(name: str, seed: int, **memory: int) -> tuple[Any, Any]:
     from egret.session import Session
 
     with open_board(name, **memory) as opened:
-        checkpoint = random_checkpoint([60, 45], 24, 150, sparsity=0.7, activity=0.2, seed=seed)
+        checkpoint = random_checkpoint(
+            [60, 45], 24, 150, sparsity=0.7, activity=0.2, seed=seed, decoder_weight_bits=4
+        )
         tokens = np.random.default_rng(seed).integers(0, 150, 30, dtype=np.int64).astype(np.uint32)
         with Session(EgretOverlay(str(opened.bitfile)).egret_kernel) as session:
             session.load(pack(checkpoint, opened.board.build))

@@ -2,7 +2,7 @@
 //
 //   look up   where a neuron's forward column begins, where it ends and the recurrent one begins, and where that
 //             ends: three pointers in a row, each from another of four memories, so all in one cycle
-//   check     a register later: are the columns in order, and have they beats at all?
+//   check     two registers later: are the columns in order, and have they beats at all?
 //   split     a job (address, beats) into bursts: at most MAX_BURST_BEATS, never across a 4 KB boundary,
 //             at most READS_IN_FLIGHT requested and not complete
 //   route     each job left a descriptor in a queue; beats are matched with descriptors in order
@@ -139,14 +139,29 @@ module column_fetcher #(
     end
   end
 
+  // A register between the memories and the arithmetic.
+  kernel_types_pkg::request_t selected;
+  logic [63:0] selected_address;
+  logic selected_valid, selected_advance;
   logic [31:0] forward_beat, recurrent_beat, end_beat;  // where each column begins, and the second ends
+  assign lookup_advance = lookup_valid && (!selected_valid || selected_advance);
+  always_ff @(posedge clk) begin
+    if (rst) selected_valid <= 1'b0;
+    else if (lookup_advance) selected_valid <= 1'b1;
+    else if (selected_advance) selected_valid <= 1'b0;
+    if (lookup_advance) begin
+      selected         <= lookup;
+      selected_address <= lookup_address;
+      forward_beat     <= read_pointer[lookup.pointer[1:0]];
+      recurrent_beat   <= read_pointer[lookup.pointer[1:0]+2'd1];
+      end_beat         <= read_pointer[lookup.pointer[1:0]+2'd2];
+    end
+  end
+
   logic [31:0] first_beat, after_beat, total_beats;
-  assign forward_beat    = read_pointer[lookup.pointer[1:0]];
-  assign recurrent_beat  = read_pointer[lookup.pointer[1:0]+2'd1];
-  assign end_beat        = read_pointer[lookup.pointer[1:0]+2'd2];
-  assign first_beat      = lookup.forward ? forward_beat : recurrent_beat;
-  assign after_beat      = lookup.recurrent ? end_beat : recurrent_beat;
-  assign total_beats     = after_beat - first_beat;
+  assign first_beat  = selected.forward ? forward_beat : recurrent_beat;
+  assign after_beat  = selected.recurrent ? end_beat : recurrent_beat;
+  assign total_beats = after_beat - first_beat;
 
   // -- check
   // The address is kept as a low half with a carry bit and a high half, which are added up only as a burst goes
@@ -158,28 +173,28 @@ module column_fetcher #(
   logic [7:0] checked_beats_high;
   logic [32:0] checked_low;
   logic [31:0] checked_high;
-  assign lookup_advance = lookup_valid && (!checked_valid || checked_advance);
+  assign selected_advance = selected_valid && (!checked_valid || checked_advance);
 
   always_ff @(posedge clk) begin
     if (rst) checked_valid <= 1'b0;
-    else if (lookup_advance) checked_valid <= 1'b1;
+    else if (selected_advance) checked_valid <= 1'b1;
     else if (checked_advance) checked_valid <= 1'b0;
-    if (lookup_advance) begin
-      checked            <= lookup;
+    if (selected_advance) begin
+      checked            <= selected;
       forward_reversed   <= recurrent_beat < forward_beat;
       recurrent_reversed <= end_beat < recurrent_beat;
       beyond_section     <= after_beat > columns_beats;
-      if (lookup.kind == kernel_types_pkg::REQUEST_COLUMN) begin
+      if (selected.kind == kernel_types_pkg::REQUEST_COLUMN) begin
         {checked_beats_high, checked_beats} <= total_beats;
-        checked_recurrent_index             <= lookup.forward ? recurrent_beat[23:0] - forward_beat[23:0] : '0;
+        checked_recurrent_index             <= selected.forward ? recurrent_beat[23:0] - forward_beat[23:0] : '0;
         // The columns section ends below 2^32 bytes from the image's start (the loader checked it).
         checked_low  <= {1'b0, columns_address[31:0]} + {1'b0, first_beat[31-BEAT_SHIFT:0], {BEAT_SHIFT{1'b0}}};
         checked_high <= columns_address[63:32];
       end else begin
-        {checked_beats_high, checked_beats} <= {8'd0, lookup.beats};
+        {checked_beats_high, checked_beats} <= {8'd0, selected.beats};
         checked_recurrent_index             <= '1;
-        checked_low  <= {1'b0, lookup_address[31:0]};
-        checked_high <= lookup_address[63:32];
+        checked_low  <= {1'b0, selected_address[31:0]};
+        checked_high <= selected_address[63:32];
       end
     end
   end
@@ -360,7 +375,7 @@ module column_fetcher #(
 
   assign reading = in_flight != '0;
   assign waiting = reading && !beat;
-  assign busy    = !head_empty || lookup_valid || checked_valid || job_valid || !descriptor_empty || beat_valid
+  assign busy    = !head_empty || lookup_valid || selected_valid || checked_valid || job_valid || !descriptor_empty || beat_valid
                    || !marks_empty || mark_delay != '0;
 
 endmodule

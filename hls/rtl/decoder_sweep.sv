@@ -32,7 +32,7 @@ module decoder_sweep #(
 
     input logic        record_write,
     input logic [23:0] record_write_index,  // position: group * LANES + lane, counted up from 0
-    input logic [19:0] record_write_data,   // bias, shift << 16
+    input logic [19:0] record_write_data,   // bias, shift << 16 (RECORD_BITS)
 
     output logic               best_valid,  // there is at least one word in this engine
     output logic signed [31:0] best_logit,
@@ -51,24 +51,39 @@ module decoder_sweep #(
   // Groups read and not yet written out: bounds what the group queue must hold.
   localparam int unsigned GROUPS_AHEAD = 4;
 
-  // -- word records, a memory per lane; they arrive in order, so lane and group are counted along
-  logic [LANE_BITS-1:0]  write_lane;
-  logic [GROUP_BITS-1:0] write_group;
-  always_ff @(posedge clk) begin
-    if (record_write) begin
-      if (32'(write_lane_now) == LANES - 1) begin
-        write_lane  <= '0;
-        write_group <= write_group_now + 1'b1;
-      end else begin
-        write_lane  <= write_lane_now + 1'b1;
-        write_group <= write_group_now;
-      end
-    end
-  end
-  logic [LANE_BITS-1:0]  write_lane_now;
-  logic [GROUP_BITS-1:0] write_group_now;
+  // -- word records: a group of them is a word of one memory. They arrive in order, so lane and group are counted along,
+  //    and all but a group's last wait until that has come.
+  localparam int unsigned RECORD_BITS = 20;
+  logic [LANE_BITS-1:0]  write_lane, write_lane_now;
+  logic [GROUP_BITS-1:0] write_group, write_group_now;
+  logic group_complete;
+  logic [LANES-1:0][RECORD_BITS-1:0] written_group, gathered_group, records_1;
   assign write_lane_now  = record_write_index == '0 ? '0 : write_lane;
   assign write_group_now = record_write_index == '0 ? '0 : write_group;
+  assign group_complete  = 32'(write_lane_now) == LANES - 1;
+  always_comb begin
+    written_group                 = gathered_group;
+    written_group[write_lane_now] = record_write_data;
+  end
+  always_ff @(posedge clk) begin
+    if (record_write) begin
+      gathered_group <= written_group;
+      write_lane     <= group_complete ? '0 : write_lane_now + 1'b1;
+      write_group    <= group_complete ? write_group_now + 1'b1 : write_group_now;
+    end
+  end
+  block_memory #(
+      .WIDTH(RECORD_BITS * LANES),
+      .DEPTH(LOGIT_DEPTH)
+  ) records (
+      .clk,
+      .write_enable (record_write && group_complete),
+      .write_address(write_group_now),
+      .write_data   (written_group),
+      .read_enable  (1'b1),
+      .read_address (group[GROUP_BITS-1:0]),
+      .read_data    (records_1)
+  );
 
   // -- stage 0: walk the groups
   logic sweeping, issue, with_logits;
@@ -114,19 +129,8 @@ module decoder_sweep #(
   logic [LANES-1:0] lane_valid;
 
   for (genvar l = 0; l < LANES; l++) begin : g_lane
-    logic [19:0] record_1;
-    block_memory #(
-        .WIDTH(20),
-        .DEPTH(LOGIT_DEPTH)
-    ) records (
-        .clk,
-        .write_enable (record_write && 32'(write_lane_now) == l),
-        .write_address(write_group_now),
-        .write_data   (record_write_data),
-        .read_enable  (1'b1),
-        .read_address (group[GROUP_BITS-1:0]),
-        .read_data    (record_1)
-    );
+    logic [RECORD_BITS-1:0] record_1;
+    assign record_1 = records_1[l];
 
     // -- stages 1 and 2, as in the neuron update
     logic signed [ACCUMULATOR_BITS:0] shifted_2;

@@ -92,7 +92,21 @@ module image_loader #(
   logic [6:0] word_index;
   logic [31:0] word;
   always_ff @(posedge clk) if (beat_valid) header[beat_index[HEADER_BITS-1:0]] <= beat_data;
-  assign word = header[word_index[6:WORD_BITS]][32*word_index[WORD_BITS-1:0]+:32];
+
+  // What is checked stands in registers, and each state that checks lasts two cycles: in the first they take up
+  // what the state before left, in the second (`settled`) they are acted on.
+  logic settled, settling;
+  always_ff @(posedge clk) begin
+    word    <= header[word_index[6:WORD_BITS]][32*word_index[WORD_BITS-1:0]+:32];
+    settled <= settling && !settled;
+  end
+  always_comb begin
+    case (state)
+      CHECK_FIXED, CHECK_LAYER, COUNT_GROUPS, STORE_LAYER, COUNT_WORDS, CHECK_ENGINE, MEASURE_SECTION:
+        settling = 1'b1;
+      default: settling = 1'b0;
+    endcase
+  end
 
   logic [31:0] image_bytes;
   logic [3:0] index;                      // layer being checked
@@ -132,13 +146,17 @@ module image_loader #(
   end
 
   logic counted, no_room;  // no_room: the next group would not fit the engines' memories
-  logic words_counted;
-  assign counted       = uncounted <= 32'(SLOTS);
-  assign words_counted = uncounted <= 32'(DECODER_SLOTS);
-  // Layer 0 may take half of the positions only: two of its table rows are held.
-  assign no_room = NEURON_DEPTH < LANES || positions > 17'(NEURON_DEPTH - LANES)
-                   || (index == '0 && (NEURON_DEPTH / 2 < LANES || positions > 17'(NEURON_DEPTH / 2 - LANES)))
-                   || accumulators[bank] > 16'(ACCUMULATOR_DEPTH - 4);
+  logic words_counted, too_many_words, too_many_pointers;
+  always_ff @(posedge clk) begin
+    counted           <= uncounted <= 32'(SLOTS);
+    words_counted     <= uncounted <= 32'(DECODER_SLOTS);
+    too_many_words    <= groups > 16'(LOGIT_DEPTH - 1);
+    too_many_pointers <= next_pointers > 18'(POINTER_DEPTH);
+    // Layer 0 may take half of the positions only: two of its table rows are held.
+    no_room <= NEURON_DEPTH < LANES || positions > 17'(NEURON_DEPTH - LANES)
+               || (index == '0 && (NEURON_DEPTH / 2 < LANES || positions > 17'(NEURON_DEPTH / 2 - LANES)))
+               || accumulators[bank] > 16'(ACCUMULATOR_DEPTH - 4);
+  end
   logic [31:0] table_low_product, table_high_product;
 
   // What the layer being counted comes to, in STORE_LAYER.
@@ -177,7 +195,7 @@ module image_loader #(
       state <= IDLE;
     end else if (abort && state != IDLE) begin
       state <= IDLE;  // the sequencer reports the read error
-    end else begin
+    end else if (!settling || settled) begin
       case (state)
         IDLE:
           if (start) begin
@@ -259,7 +277,7 @@ module image_loader #(
           pointers                  <= next_pointers;
           index                     <= index + 4'd1;
           word_index                <= word_index + 7'd1;
-          if (next_pointers > 18'(POINTER_DEPTH)) begin
+          if (too_many_pointers) begin
             fail(egret_pkg::ERROR_LIMIT);
           end else if (index + 4'd1 == 4'(egret_pkg::IMAGE_MAX_LAYERS)) begin
             uncounted         <= vocabulary;
@@ -275,7 +293,7 @@ module image_loader #(
           uncounted         <= uncounted - 32'(DECODER_SLOTS);
           groups            <= groups + 16'd1;
           decoder_positions <= decoder_positions + 32'(DECODER_LANES);
-          if (groups > 16'(LOGIT_DEPTH - 1)) begin
+          if (too_many_words) begin
             fail(egret_pkg::ERROR_LIMIT);
           end else if (words_counted) begin
             decoder_groups <= groups + 16'd1;

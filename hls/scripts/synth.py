@@ -6,7 +6,7 @@ primitives of the board's part (Yosys's synth_xilinx), and reports LUTs, flip-fl
 unit beside the part's totals, and the longest paths by logic levels and by estimated delay. Writes
 report.txt, report.json and Yosys's log to build/synth/BOARD. Takes two to four minutes of one core.
 
-Ends with exit status 1 if a limit is exceeded: 50 % of the part's LUTs, 75 % of its block RAMs, 40 % of
+Ends with exit status 1 if a limit is exceeded: 50 % of the part's LUTs, 92 % of its block RAMs, 40 % of
 its DSPs, 12 logic levels (each LUT, wide multiplexer, carry block and unregistered multiplication on a
 path counts as one), or if a memory that belongs in block RAM is not there.
 

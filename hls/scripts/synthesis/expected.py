@@ -8,14 +8,18 @@ def block_memories(build: dict[str, int]) -> tuple[str, ...]:
     paths = []
     for engine in range(build["ENGINES"]):
         place = f"core.g_engine[{engine}].engine"
-        paths += [f"{place}.fetcher.even_pointers", f"{place}.fetcher.odd_pointers"]
-        for lane in range(build["LANES"]):
-            paths += [f"{place}.g_lane[{lane}].lane.g_layer_bank[{bank}].accumulators" for bank in range(2)]
+        paths += [f"{place}.fetcher.g_pointers[{memory}].pointers" for memory in range(4)]
+        for group, lanes, banks in (
+            ("layer_lanes", build["LANES"], 4),
+            ("decoder_lanes", build["DECODER_LANES"], 2),
+        ):
             paths += [
-                f"{place}.g_lane[{lane}].lane.logit_accumulators",
-                f"{place}.decoder.g_lane[{lane}].records",
+                f"{place}.{group}.g_lane[{lane}].lane.g_bank[{bank}].accumulators"
+                for lane in range(lanes)
+                for bank in range(banks)
             ]
         paths += [
+            f"{place}.decoder.records",
             f"{place}.update.records",
             f"{place}.update.states",
             f"{place}.update.sigmoid",

@@ -16,7 +16,7 @@ class Limits:
     """Shares of the part that may be taken, and the logic levels that a path may have."""
 
     luts: float = 0.50
-    block_memories: float = 0.75
+    block_memories: float = 0.92
     dsps: float = 0.40
     levels: int = 12
 

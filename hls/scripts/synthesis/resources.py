@@ -19,8 +19,12 @@ UNITS = {
     "tokens": "token_interface",
     "counts": "counters",
     "walk": "sequencer",
+    "issue_wave": "wavefront",
+    "updated_wave": "wavefront",
     "engine": "engine",
     "fetcher": "column_fetcher",
+    "layer_lanes": "lane_group",
+    "decoder_lanes": "lane_group",
     "lane": "lane",
     "update": "neuron_update",
     "decoder": "decoder_sweep",
@@ -86,8 +90,7 @@ def unit_of(instance: str) -> str:
 
 
 def by_unit(netlist: Netlist) -> dict[str, Resources]:
-    """Return what each unit instance takes itself (units inside it counted on their own), by instance path.
-    """
+    """Return what each unit instance takes itself, without the units inside it, by instance path."""
     units: dict[str, Resources] = defaultdict(Resources)
     for cell in netlist.cells:
         units[unit_of(cell.unit)].add(cell)

@@ -24,6 +24,14 @@ SURROGATE_SLOPE = 1.0
 """The triangle is zero from 1 / SURROGATE_SLOPE off the threshold (EvNN's pseudo-derivative support)."""
 
 
+SURROGATE_JUMP = 0.5
+"""What an event's coming is taken to add to an output.
+
+EvNN takes the cell itself, which is true at the threshold only. Elsewhere it is too small, and for a negative
+cell of the wrong sign: the gradient then pushes away from firing a neuron whose output is wanted.
+"""
+
+
 class StepArithmetic(Protocol):
     """The element-wise part of a step: how sums become gates, states and events."""
 
@@ -62,7 +70,17 @@ class EgruRun(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, inputs, recurrent_weights, reset_bias, threshold, output, cell, arithmetic, product_type
+        ctx,
+        inputs,
+        recurrent_weights,
+        reset_bias,
+        threshold,
+        output,
+        cell,
+        arithmetic,
+        product_type,
+        activity_target=None,
+        activity_weight=0.0,
     ):
         """Run T steps for S streams.
 
@@ -70,6 +88,9 @@ class EgruRun(torch.autograd.Function):
         reset_bias, threshold [H]; output, cell [S, H]: the state. `arithmetic` is a StepArithmetic,
         `product_type` the dtype of the operands of matrix products. Returns outputs [T, S, H] and the new
         cell [S, H], which carries no gradient (windows are truncated).
+
+        Where `activity_target` is given, the gradients are those of the loss plus
+        activity_weight * max(0, a - activity_target)^2, a being the share of events among outputs.
         """
         steps, streams, neurons = inputs.shape[0], output.shape[0], output.shape[1]
         outputs = inputs.new_empty(steps + 1, streams, neurons)
@@ -85,6 +106,10 @@ class EgruRun(torch.autograd.Function):
             cell = torch.addcmul(c, o, threshold, value=-1)
         ctx.save_for_backward(saved, outputs, recurrent_weights, threshold)
         ctx.product_type = product_type
+        ctx.event_cost = 0.0
+        if activity_target is not None:
+            excess = float(saved[5].mean()) - activity_target
+            ctx.event_cost = 2.0 * activity_weight * max(0.0, excess) / saved[5].numel()
         ctx.mark_non_differentiable(cell)
         return outputs[1:], cell
 
@@ -106,7 +131,8 @@ class EgruRun(torch.autograd.Function):
         grad_y = grad_outputs[steps - 1]
         grad_cell = torch.zeros_like(grad_y)
         for t in range(steps - 1, -1, -1):
-            through = torch.addcmul(grad_y * c[t], grad_cell, threshold, value=-1).mul_(surrogate[t])
+            through = torch.addcmul(grad_y * SURROGATE_JUMP, grad_cell, threshold, value=-1)
+            through.add_(ctx.event_cost).mul_(surrogate[t])
             grad_threshold.sub_(torch.addcmul(through, grad_cell, o[t]).sum(0))
             grad_c = torch.addcmul(grad_cell, grad_y, o[t]).add_(through)
             sums = grad_sums[t]
@@ -129,7 +155,7 @@ class EgruRun(torch.autograd.Function):
         )
         grad_inputs = torch.cat((grad_sums[..., : 2 * neurons], grad_sums[..., 3 * neurons :]), dim=-1)
         grad_bias = recurrent_sums[:, 2 * neurons :].sum(0)
-        return grad_inputs, grad_weights, grad_bias, grad_threshold, None, None, None, None
+        return grad_inputs, grad_weights, grad_bias, grad_threshold, *(None,) * 6
 
 
 class MixedLinear(torch.autograd.Function):
@@ -170,6 +196,9 @@ class EgruLayer(nn.Module):
         self.bias = nn.Parameter(bias)
         """[4, H]: z, r, gx (outside the reset gate), gr (inside it)."""
         self.threshold = nn.Parameter(torch.full((neurons,), threshold))
+        self.activity_target: float | None = None
+        """The share of neurons that training lets fire for free; None: any."""
+        self.activity_weight = 0.0
 
     def initial_state(self, streams: int) -> tuple[Tensor, Tensor]:
         """Return (outputs, cells) of `streams` streams at rest, [streams, H] each."""
@@ -191,5 +220,7 @@ class EgruLayer(nn.Module):
             *state,
             FLOAT,
             product_type,
+            self.activity_target,
+            self.activity_weight,
         )
         return outputs, (outputs[-1].detach(), cell)

@@ -12,7 +12,7 @@ from torch import Tensor
 from egret.checkpoint import Checkpoint, Layer
 from egret_training.model import Shape
 from egret_training.quantization import QuantizedEgruLanguageModel
-from egret_training.quantizers import WEIGHT_BITS
+from egret_training.quantizers import NARROW_DECODER_FRACTION_BITS, WEIGHT_BITS
 
 HALF_RANGE = 1 << (WEIGHT_BITS - 2)
 """A row's unit is the smallest power of two that holds it: its largest weight has at least this many."""
@@ -65,7 +65,12 @@ def to_checkpoint(
 def from_checkpoint(checkpoint: Checkpoint) -> QuantizedEgruLanguageModel:
     """Return a model whose quantisers give exactly the integers of a checkpoint that `to_checkpoint` made."""
     sizes = [layer.neurons for layer in checkpoint.layers]
-    shape = Shape(len(checkpoint.vocabulary), checkpoint.embedding.shape[1], sizes)
+    shape = Shape(
+        len(checkpoint.vocabulary),
+        checkpoint.embedding.shape[1],
+        sizes,
+        decoder_weight_bits=_decoder_weight_bits(checkpoint),
+    )
     model = QuantizedEgruLanguageModel(shape, checkpoint.embedding_fraction_bits).double()
     for index, (layer, values) in enumerate(zip(model.stack, checkpoint.layers, strict=True)):
         inputs = torch.from_numpy(values.input_weights.astype(np.float64))
@@ -93,6 +98,17 @@ def from_checkpoint(checkpoint: Checkpoint) -> QuantizedEgruLanguageModel:
         torch.from_numpy(checkpoint.decoder_bias.astype(np.float64)) * model.arithmetic.stored_sum.unit
     )
     return model
+
+
+def _decoder_weight_bits(checkpoint: Checkpoint) -> int:
+    """Return how many bits the decoder was quantised with: rows of 8 bits use their whole range."""
+    largest = int(np.abs(checkpoint.decoder_weights.astype(np.int16)).max())
+    narrow = (
+        largest < HALF_RANGE
+        and (checkpoint.decoder_fraction_bits == NARROW_DECODER_FRACTION_BITS).all()
+        and largest > 0
+    )
+    return max(2, largest.bit_length() + 1) if narrow else WEIGHT_BITS
 
 
 def _off_the_edge(integers: Tensor) -> Tensor:

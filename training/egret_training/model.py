@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from egret_training.egru import EgruLayer
-from egret_training.loss import decoder_cross_entropy
+from egret_training.loss import decoder_cross_entropy, sampled_cross_entropy
 
 State = list[tuple[Tensor, Tensor]]
 """Per layer: outputs [S, H] and cells [S, H]."""
@@ -33,6 +33,8 @@ class Shape:
     layers: list[int]
     tied: bool = False
     """Whether the decoder's weights are the embedding (until `untie`); the last layer must be as wide."""
+    decoder_weight_bits: int = 8
+    """Bits of a decoder weight once it is quantised."""
 
 
 @dataclass
@@ -103,11 +105,11 @@ class EgruLanguageModel(nn.Module):
         self, tokens: Tensor, state: State, product_type: torch.dtype, dropout: Dropout | None = None
     ) -> tuple[list[Tensor], State]:
         """Run a window: int64 [T, S] -> outputs of every layer, [T, S, H] each, and the state after it."""
-        table = self.embedding_table()
+        x = nn.functional.embedding(tokens, self.embedding_table())
         if dropout is not None and dropout.words:
             keep = 1.0 - dropout.words
-            table = table * torch.empty(table.shape[0], 1).bernoulli_(keep).div_(keep)
-        x = locked_dropout(nn.functional.embedding(tokens, table), dropout.embedding if dropout else 0.0)
+            x = x * torch.empty(self.shape.vocabulary).bernoulli_(keep).div_(keep)[tokens, None]
+        x = locked_dropout(x, dropout.embedding if dropout else 0.0)
         outputs: list[Tensor] = []
         new_state: State = []
         for layer, layer_state in zip(self.stack, state, strict=True):
@@ -125,11 +127,23 @@ class EgruLanguageModel(nn.Module):
         state: State,
         product_type: torch.dtype,
         dropout: Dropout | None = None,
+        sample: tuple[int, int] | None = None,
     ) -> tuple[Tensor, State, list[Tensor]]:
-        """Return the mean cross-entropy in nats, the state after the window, and the layers' outputs."""
+        """Return the mean cross-entropy in nats, the state after the window, and the layers' outputs.
+
+        With `sample` (see sampled_cross_entropy) the cross-entropy is an estimate.
+        """
         outputs, after = self.hidden(tokens, state, product_type, dropout)
         last = locked_dropout(outputs[-1], dropout.output if dropout else 0.0)
-        loss = decoder_cross_entropy(last, *self.decoder(), targets, product_type)
+        if self.own_decoder_weights is None:
+            # The same product, with the smaller of the two factors scaled.
+            last, weights, bias = last * TIED_SCALE, self.embedding, self.decoder_bias
+        else:
+            weights, bias = self.decoder()
+        if sample is None:
+            loss = decoder_cross_entropy(last, weights, bias, targets, product_type)
+        else:
+            loss = sampled_cross_entropy(last, weights, bias, targets, sample, product_type)
         return loss, after, outputs
 
 

@@ -18,10 +18,12 @@ from egret.arithmetic import GATE_INDEX_OFFSET, GATE_OUTPUT_ONE, SIGMOID, TANH
 from egret_training.egru import EgruLayer, EgruRun, MixedLinear
 from egret_training.model import EgruLanguageModel, Shape
 from egret_training.quantizers import (
+    WEIGHT_BITS,
     ActivationQuantizer,
     CellQuant,
     EventQuant,
     GateInputQuant,
+    NarrowDecoderQuantizer,
     RowWeightQuant,
     StoredSumQuant,
     SumQuant,
@@ -159,6 +161,8 @@ class QuantizedEgruLayer(EgruLayer):
             *state,
             self.arithmetic,
             product_type,
+            self.activity_target,
+            self.activity_weight,
         )
         return outputs, (outputs[-1].detach(), cell)
 
@@ -181,7 +185,11 @@ class QuantizedEgruLanguageModel(EgruLanguageModel):
             for index, (inputs, neurons) in enumerate(zip(sizes, sizes[1:], strict=False))
         )
         self.quantize_embedding = embedding_quantizer(embedding_fraction_bits)
-        self.quantize_decoder = WeightQuantizer(RowWeightQuant, shape.vocabulary, sizes[-1])
+        self.quantize_decoder: nn.Module = (
+            NarrowDecoderQuantizer(shape.decoder_weight_bits)
+            if shape.decoder_weight_bits < WEIGHT_BITS
+            else WeightQuantizer(RowWeightQuant, shape.vocabulary, sizes[-1])
+        )
 
     @classmethod
     def of(cls, model: EgruLanguageModel) -> QuantizedEgruLanguageModel:

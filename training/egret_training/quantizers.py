@@ -129,6 +129,34 @@ def embedding_quantizer(fraction_bits: int) -> ActivationQuantizer:
     return ActivationQuantizer(EmbeddingQuant.let(min_val=-largest, max_val=largest))
 
 
+NARROW_DECODER_FRACTION_BITS = 3
+"""The unit of decoder weights of fewer than 8 bits is 2^-3, the coarsest that a checkpoint has.
+
+Words share it, and large weights saturate: a unit that held each word's largest would round most to zero.
+"""
+
+
+def decoder_weight_limit(bits: int) -> float:
+    """Return the largest decoder weight that fewer than 8 bits hold."""
+    return float((1 << (bits - 1)) - 1) * 2.0**-NARROW_DECODER_FRACTION_BITS
+
+
+class NarrowDecoderQuantizer(nn.Module):
+    """Decoder weights of fewer than 8 bits, in one unit for all; called as a WeightQuantizer is."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        largest = 2.0 ** (bits - 1 - NARROW_DECODER_FRACTION_BITS)
+        self.quantize = ActivationQuantizer(
+            EmbeddingQuant.let(bit_width=bits, min_val=-largest, max_val=largest)
+        )
+
+    def forward(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the quantised matrix and the units of its rows, [rows, 1]."""
+        units = torch.full((weights.shape[0], 1), float(self.quantize.unit), dtype=weights.dtype)
+        return self.quantize(weights), units
+
+
 class ActivationQuantizer(nn.Module):
     """A Brevitas activation quantiser with a constant unit, without the bookkeeping of quantised tensors."""
 

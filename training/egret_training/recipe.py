@@ -37,10 +37,23 @@ class Pruning:
     """The same for the decoder, if it is to keep more or less than the layers; None: `sparsity` too."""
     slots: int = 10
     """Engines times lanes of the kernel: row j belongs to residue j mod slots."""
+    decoder_slots: int | None = None
+    """The same for the decoder, where it has lanes of its own; None: `slots` too."""
+    gap_bits: int | None = None
+    """Bits of the kernel's gap field, to leave no run of zeros longer than it spans; None: any will do."""
+    decoder_gap_bits: int | None = None
+    """The same for the decoder; None: `gap_bits` too."""
+    redraw: int = 25
+    """Masks are drawn anew every so many updates while the sparsity rises."""
     start: float = 0.0
     """The share removed when the phase starts; it rises to `sparsity` along a cubic."""
     ramp: float = 0.0
     """The part of the phase, 0..1, over which it rises; masks are drawn anew all along."""
+
+    @property
+    def of_decoder(self) -> float:
+        """The share of the decoder's weights to remove."""
+        return self.sparsity if self.decoder_sparsity is None else self.decoder_sparsity
 
 
 @dataclass
@@ -58,10 +71,21 @@ class Phase:
     dropout_embedding: float = 0.0
     dropout_between: float = 0.0
     dropout_output: float = 0.0
+    softmax_head: int = 0
+    """How many of the most frequent words always count in the softmax; 0 (and no tail): all words do."""
+    softmax_tail: int = 0
+    """How many of the other words do, drawn anew at each update."""
+    activity_targets: list[float] = dataclasses.field(default_factory=list)
+    """Per layer, the share of neurons that may fire for free; empty: all may."""
+    activity_weight: float = 10.0
+    """The loss, in nats, is raised by this times the square of what a layer's activity exceeds its target."""
     untie: bool = False
     """Give the decoder weights of its own when the phase starts."""
     quantized: bool = False
     """Train with the kernel's integer arithmetic in the forward pass."""
+    decoder_weight_bits: int = 8
+    """Bits of a decoder weight. Fewer than 8 have one unit for the whole decoder, and phases that are not
+    quantised keep the weights within what the bits hold."""
     pruning: Pruning | None = None
 
 
@@ -159,13 +183,31 @@ def _check(recipe: Recipe) -> None:
         about = f"phase {phase.name}"
         require(phase.epochs > 0 and phase.learning_rate > 0, f"{about} needs epochs and a learning rate.")
         tied = tied and not phase.untie
+        require(2 <= phase.decoder_weight_bits <= 8, f"{about} needs decoder weights of 2 to 8 bits.")
+        require(
+            phase.decoder_weight_bits == 8 or not tied,
+            f"{about} narrows a tied decoder; untie it there or before.",
+        )
         shares = [phase.dropout_words, phase.dropout_embedding, phase.dropout_between, phase.dropout_output]
-        shares.append(phase.warmup)
+        shares += [phase.warmup, *phase.activity_targets]
+        require(
+            len(phase.activity_targets) in (0, len(recipe.model.layers)),
+            f"{about}: activity_targets needs a value for each layer.",
+        )
+        require(
+            (phase.softmax_head > 0) == (phase.softmax_tail > 0),
+            f"{about}: softmax_head and softmax_tail must both be given, or neither.",
+        )
         if phase.pruning is not None:
             pruning = phase.pruning
             require(not tied, f"{about} prunes a tied decoder; untie it there or before.")
             require(
-                pruning.slots > 0 and 0 <= pruning.ramp <= 1, f"{about} needs slots and a ramp in [0, 1]."
+                min(pruning.slots, pruning.redraw, pruning.decoder_slots or 1) > 0 and 0 <= pruning.ramp <= 1,
+                f"{about} needs slots, updates between drawings and a ramp in [0, 1].",
+            )
+            require(
+                all(bits is None or 1 <= bits <= 8 for bits in (pruning.gap_bits, pruning.decoder_gap_bits)),
+                f"{about} needs gap bits of 1 to 8.",
             )
             shares += [pruning.sparsity, pruning.start, pruning.decoder_sparsity or 0.0]
         require(all(0 <= share < 1 for share in shares), f"{about}: shares must lie in [0, 1).")

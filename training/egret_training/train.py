@@ -21,14 +21,13 @@ from egret_training.evaluation import perplexity
 from egret_training.model import Dropout, EgruLanguageModel, Shape
 from egret_training.pruning import DECODER, apply_masks, draw_masks, sparsity_at
 from egret_training.quantization import QuantizedEgruLanguageModel
+from egret_training.quantizers import WEIGHT_BITS, decoder_weight_limit
 from egret_training.recipe import Phase, Pruning, Recipe
 
 THRESHOLD_RANGE = (64 / 32768, 32767 / 32768)
 """Thresholds that the kernel can hold."""
 
 SAVE_SECONDS = 150.0
-REDRAW_UPDATES = 25
-"""Masks are drawn anew every so many updates while the sparsity rises."""
 
 LOG_COLUMNS = (
     "phase",
@@ -76,6 +75,7 @@ class Trainer:
     def _run_phase(self, phase: Phase) -> None:
         if phase.untie:
             self.model.untie()
+        self.model.shape.decoder_weight_bits = phase.decoder_weight_bits
         if phase.quantized and not isinstance(self.model, QuantizedEgruLanguageModel):
             if self.epoch == 0 and self.position is None:
                 self.model.center_decoder_bias()
@@ -84,6 +84,9 @@ class Trainer:
         if self.optimizer_state is not None:
             optimizer.load_state_dict(self.optimizer_state)
             self.optimizer_state = None
+        for index, layer in enumerate(self.model.stack):
+            layer.activity_target = phase.activity_targets[index] if phase.activity_targets else None
+            layer.activity_weight = phase.activity_weight
         while self.epoch < phase.epochs:
             self._run_epoch(phase, optimizer)
             self.epoch += 1
@@ -97,6 +100,7 @@ class Trainer:
         dropout = Dropout(
             phase.dropout_words, phase.dropout_embedding, phase.dropout_between, phase.dropout_output
         )
+        sample = (phase.softmax_head, phase.softmax_tail) if phase.softmax_head else None
         if self.position is None:
             # A different cut into windows each epoch.
             self.position = {
@@ -125,7 +129,9 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
             inputs, targets = cuts[index]
-            loss, state, outputs = model.loss(inputs, targets, position["state"], torch.bfloat16, dropout)
+            loss, state, outputs = model.loss(
+                inputs, targets, position["state"], torch.bfloat16, dropout, sample
+            )
             optimizer.zero_grad()
             loss.backward()
             nats = float(loss.detach())
@@ -165,16 +171,21 @@ class Trainer:
         pruning = phase.pruning
         if pruning is not None:
             rising = done <= pruning.ramp
-            if (rising and update % REDRAW_UPDATES == 0) or not (rising or self._pruned(pruning)):
+            if (rising and update % pruning.redraw == 0) or not (rising or self._pruned(pruning)):
                 part = done / pruning.ramp if rising and pruning.ramp else 1.0
-                decoder = pruning.decoder_sparsity
+                layers, decoder = pruning.sparsity, pruning.of_decoder
                 self.masks = draw_masks(
                     self.model,
-                    sparsity_at(pruning.start, pruning.sparsity, part),
-                    pruning.slots,
-                    None if decoder is None else sparsity_at(min(pruning.start, decoder), decoder, part),
+                    pruning,
+                    sparsity_at(pruning.start, layers, part),
+                    sparsity_at(min(pruning.start, decoder), decoder, part),
                 )
         apply_masks(self.model, self.masks)
+        if phase.decoder_weight_bits < WEIGHT_BITS:
+            assert self.model.own_decoder_weights is not None
+            limit = decoder_weight_limit(phase.decoder_weight_bits)
+            with torch.no_grad():
+                self.model.own_decoder_weights.clamp_(-limit, limit)
 
     def _log(
         self, phase: Phase, learning_rate: float, train: float, valid: float, activity: list[float]
@@ -203,9 +214,8 @@ class Trainer:
 
     def _pruned(self, pruning: Pruning) -> bool:
         """Return whether the masks remove all that they shall."""
-        decoder = pruning.sparsity if pruning.decoder_sparsity is None else pruning.decoder_sparsity
         return bool(self.masks) and all(
-            1.0 - float(mask.float().mean()) >= (decoder if name == DECODER else pruning.sparsity)
+            1.0 - float(mask.float().mean()) >= (pruning.of_decoder if name == DECODER else pruning.sparsity)
             for name, mask in self.masks.items()
         )
 

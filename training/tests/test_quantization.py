@@ -27,14 +27,15 @@ from egret_training.quantizers import (
     SumQuant,
     WeightQuantizer,
 )
+from egret_training.recipe import Pruning
 
 SHIPPED = Path(__file__).parents[2] / "models" / "ptb-egru-small.npz"
 
 
-def random_model(seed, layers, vocabulary=97, embedding=19, weight_scale=3.0):
+def random_model(seed, layers, vocabulary=97, embedding=19, weight_scale=3.0, decoder_bits=8):
     """A network far from training's: weights from tiny to saturating, thresholds over their whole range."""
     torch.manual_seed(seed)
-    model = EgruLanguageModel(Shape(vocabulary, embedding, layers))
+    model = EgruLanguageModel(Shape(vocabulary, embedding, layers, decoder_weight_bits=decoder_bits))
     with torch.no_grad():
         for layer in model.layers:
             # (The fold of the first layer holds no larger input weights beside such an embedding.)
@@ -106,9 +107,22 @@ def test_a_checkpoint_survives_the_way_through_float_parameters():
         assert_same_checkpoint(to_checkpoint(from_checkpoint(checkpoint), vocabulary, "test", {}), checkpoint)
 
 
+@pytest.mark.parametrize("bits", [4, 5])
+def test_a_narrow_decoder_gives_the_integers_of_the_reference_and_survives_export(bits):
+    model = random_model(bits, [30, 21], decoder_bits=bits)
+    vocabulary = [f"w{i}" for i in range(97)]
+    checkpoint = to_checkpoint(model, vocabulary, "test", {})
+    largest = 2 ** (bits - 1) - 1
+    assert checkpoint.decoder_weights.min() == -largest and checkpoint.decoder_weights.max() == largest
+    assert (checkpoint.decoder_fraction_bits == 3).all()
+    assert_same_checkpoint(to_checkpoint(from_checkpoint(checkpoint), vocabulary, "test", {}), checkpoint)
+    tokens = np.random.default_rng(bits).integers(97, size=200).astype(np.uint32)
+    assert_same_integers(model, vocabulary, tokens, 90, f"{bits} bits")
+
+
 def test_pruned_weights_stay_zero_in_the_checkpoint():
     model = random_model(4, [20, 20])
-    masks = draw_masks(model, 0.85, 10)
+    masks = draw_masks(model, Pruning(0.85), 0.85, 0.85)
     apply_masks(model, masks)
     checkpoint = to_checkpoint(model, [f"w{i}" for i in range(97)], "test", {})
     for layer, index in zip(checkpoint.layers, range(2), strict=True):

@@ -27,7 +27,8 @@ A whole run, from text to a model that Egret's kernel runs:
 
 Training saves its state every few minutes; the same command takes it up again. The Penn Treebank is licensed
 by the Linguistic Data Consortium; Egret reads Mikolov's preprocessing of it (ptb.train.txt, ptb.valid.txt and
-ptb.test.txt) from a folder or a zip.
+ptb.test.txt) from a folder or a zip, as it does train.txt, valid.txt and test.txt of any other text, or one
+text file. Several processes: torchrun --nproc-per-node 2 -m egret_training train ...
 """
 
 
@@ -59,7 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("recipe", type=Path, help="a recipe, as training/recipes/ptb-small.toml")
     _add_data(train)
-    train.add_argument("--run", type=Path, help="folder of the run (default: runs/ and the recipe's name)")
+    train.add_argument(
+        "--run",
+        "--into",
+        type=Path,
+        help="folder of the run (default: runs/ and the recipe's name; torchrun takes --run for its own)",
+    )
     train.add_argument("--until", metavar="PHASE", help="stop after this phase")
     train.add_argument("--model", type=Path, metavar="NPZ", help="also export the result to this checkpoint")
 
@@ -104,16 +110,16 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=os.environ.get("EGRET_PTB"),
         metavar="PATH",
-        help="folder or zip with the Penn Treebank (default: the environment's EGRET_PTB)",
+        help="folder, zip or text file to learn from (default: the environment's EGRET_PTB)",
     )
 
 
-def _corpus(path: Path | None) -> Any:
-    from egret_training.data import WHERE_TO_GET_IT, load_penn_treebank
+def _corpus(path: Path | None, words: int | None) -> Any:
+    from egret_training.data import WHERE_TO_GET_IT, load_corpus
 
     if path is None:
         raise EgretError(f"Name the data with --data or in the environment's EGRET_PTB. {WHERE_TO_GET_IT}")
-    return load_penn_treebank(path)
+    return load_corpus(path, words)
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -122,13 +128,16 @@ def _train(arguments: argparse.Namespace) -> None:
 
     recipe = load_recipe(arguments.recipe)
     run = arguments.run or Path("runs") / recipe.name
-    Trainer(recipe, _corpus(arguments.data), run).run(arguments.until)
-    if arguments.model is not None:
+    trainer = Trainer(recipe, _corpus(arguments.data, recipe.vocabulary), run)
+    trainer.run(arguments.until)
+    trainer.group.close()
+    if arguments.model is not None and trainer.group.first:
         arguments.saved, arguments.checkpoint, arguments.note = run / "state.pt", arguments.model, ""
         _export(arguments)
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    from egret_training.data import PENN_TREEBANK
     from egret_training.export import to_checkpoint
     from egret_training.figures import weight_figures
     from egret_training.quantization import QuantizedEgruLanguageModel
@@ -137,7 +146,7 @@ def _export(arguments: argparse.Namespace) -> None:
     model, saved = load_model(arguments.saved)
     model.untie()
     metadata = {
-        "trained_on": "Penn Treebank (Mikolov's preprocessing), word level",
+        "trained_on": saved.get("corpus", PENN_TREEBANK),
         "recipe": saved["recipe"],
         "training_seconds": round(saved["seconds"]),
     }
@@ -158,7 +167,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from egret.checkpoint import Checkpoint
     from egret_training.figures import float_figures, integer_figures, weight_figures
 
-    checkpoint, corpus = Checkpoint.load(arguments.checkpoint), _corpus(arguments.data)
+    checkpoint = Checkpoint.load(arguments.checkpoint)
+    corpus = _corpus(arguments.data, checkpoint.metadata.get("recipe", {}).get("vocabulary"))
     figures: dict[str, Any] = {"weights": weight_figures(checkpoint)}
     if arguments.run is not None:
         phases = [

@@ -206,15 +206,22 @@ class EgruLayer(nn.Module):
         return zeros, zeros.clone()
 
     def forward(
-        self, x: Tensor, state: tuple[Tensor, Tensor], product_type: torch.dtype
+        self,
+        x: Tensor,
+        state: tuple[Tensor, Tensor],
+        product_type: torch.dtype,
+        recurrent_dropout: float = 0.0,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Run a window: x [T, S, I] -> outputs [T, S, H] and the state after it (cut from the graph)."""
+        """Run a window: x [T, S, I] -> outputs [T, S, H] and the state after it (cut from the graph).
+
+        `recurrent_dropout` is the share of recurrent weights to drop for the window.
+        """
         inputs = MixedLinear.apply(
             x, self.input_weights.reshape(-1, self.inputs), self.bias[:3].reshape(-1), product_type
         )
         outputs, cell = EgruRun.apply(
             inputs,
-            self.recurrent_weights.reshape(-1, self.neurons),
+            drop_weights(self.recurrent_weights, recurrent_dropout).reshape(-1, self.neurons),
             self.bias[3],
             self.threshold,
             *state,
@@ -224,3 +231,8 @@ class EgruLayer(nn.Module):
             self.activity_weight,
         )
         return outputs, (outputs[-1].detach(), cell)
+
+
+def drop_weights(weights: Tensor, share: float) -> Tensor:
+    """Set this share of weights to zero and scale up the others (DropConnect: Wan and others, 2013)."""
+    return nn.functional.dropout(weights, share) if share else weights

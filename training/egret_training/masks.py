@@ -32,7 +32,7 @@ def lane_balanced_mask(weights: Tensor, sparsity: float, slots: int) -> Tensor:
     """
     if sparsity <= 0.0:
         return torch.ones_like(weights, dtype=torch.bool)
-    keep = kept_per_strip(*weights.shape[:2], sparsity, slots)
+    keep = kept_per_strip(weights.shape[0], weights.shape[1], sparsity, slots)
     sizes = _to_strips(weights.detach().abs(), slots)
     chosen = torch.zeros_like(sizes, dtype=torch.bool)
     chosen.scatter_(1, sizes.topk(keep, dim=1).indices, True)
@@ -43,13 +43,13 @@ def gap_aware_mask(weights: Tensor, sparsity: float, slots: int, gap_bits: int) 
     """As `lane_balanced_mask`, but such that every entry of a column holds a weight.
 
     The gates must stand in the order in which a column has them. Of all ways to keep a strip's number of
-    weights with no run of zeros before a weight longer than the gap field spans, this takes one with (nearly)
-    the largest sum of magnitudes: in a run that is too long the largest weights that serve stay, at the expense
+    weights with no run of zeros ahead of a weight longer than the gap field spans, this takes one with nearly
+    the largest sum of magnitudes: in a run that is too long the largest weights that serve stay, at the cost
     of the smallest elsewhere. Where too few stay to reach the end, strips end early.
     """
     if sparsity <= 0.0:
         return torch.ones_like(weights, dtype=torch.bool)
-    keep = kept_per_strip(*weights.shape[:2], sparsity, slots)
+    keep = kept_per_strip(weights.shape[0], weights.shape[1], sparsity, slots)
     sizes = _to_strips(weights.detach().abs().float(), slots)
     chosen = _best_within_gaps(sizes, keep, 1 << gap_bits)
     return _from_strips(chosen, weights.shape, slots)

@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from egret_training.cells import Layer, make_layer
 from egret_training.egru import EgruLayer
 from egret_training.loss import decoder_cross_entropy, sampled_cross_entropy
 
@@ -35,6 +36,8 @@ class Shape:
     """Whether the decoder's weights are the embedding (until `untie`); the last layer must be as wide."""
     decoder_weight_bits: int = 8
     """Bits of a decoder weight once it is quantised."""
+    cell: str = "egru"
+    """What the layers are made of: one of cells.CELLS."""
 
 
 @dataclass
@@ -46,6 +49,8 @@ class Dropout:
     embedding: float = 0.0
     between: float = 0.0
     output: float = 0.0
+    recurrent: float = 0.0
+    """Of the recurrent weights (DropConnect: Wan and others, 2013), for a whole window and all streams."""
 
 
 class EgruLanguageModel(nn.Module):
@@ -57,7 +62,9 @@ class EgruLanguageModel(nn.Module):
         self.shape = shape
         self.embedding = nn.Parameter(torch.randn(shape.vocabulary, shape.embedding) * EMBEDDING_SPREAD)
         sizes = [shape.embedding, *shape.layers]
-        self.layers = nn.ModuleList(EgruLayer(*pair) for pair in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(
+            make_layer(shape.cell, *pair) for pair in zip(sizes, sizes[1:], strict=False)
+        )
         if shape.tied:
             if sizes[-1] != shape.embedding:
                 raise ValueError("a tied decoder needs a last layer as wide as the embedding")
@@ -74,9 +81,14 @@ class EgruLanguageModel(nn.Module):
         return self.embedding * TIED_SCALE if self.own_decoder_weights is None else self.own_decoder_weights
 
     @property
-    def stack(self) -> Sequence[EgruLayer]:
+    def stack(self) -> Sequence[Layer]:
         """The layers, from the embedding up, under their type."""
-        return [cast(EgruLayer, layer) for layer in self.layers]
+        return [cast(Layer, layer) for layer in self.layers]
+
+    @property
+    def event_layers(self) -> list[EgruLayer]:
+        """Those of them that are EGRU layers."""
+        return [layer for layer in self.layers if isinstance(layer, EgruLayer)]
 
     def untie(self) -> None:
         """Give the decoder weights of its own, equal to those it has; no effect where they are its own."""
@@ -115,12 +127,13 @@ class EgruLanguageModel(nn.Module):
         for layer, layer_state in zip(self.stack, state, strict=True):
             if outputs:
                 x = locked_dropout(outputs[-1], dropout.between if dropout else 0.0)
-            output, after = layer(x, layer_state, product_type)
+            output, after = layer(x, layer_state, product_type, dropout.recurrent if dropout else 0.0)
             outputs.append(output)
             new_state.append(after)
         return outputs, new_state
 
-    def loss(
+    # DistributedDataParallel wraps what calling a module does.
+    def forward(
         self,
         tokens: Tensor,
         targets: Tensor,
@@ -135,6 +148,8 @@ class EgruLanguageModel(nn.Module):
         """
         outputs, after = self.hidden(tokens, state, product_type, dropout)
         last = locked_dropout(outputs[-1], dropout.output if dropout else 0.0)
+        weights: Tensor
+        bias: Tensor
         if self.own_decoder_weights is None:
             # The same product, with the smaller of the two factors scaled.
             last, weights, bias = last * TIED_SCALE, self.embedding, self.decoder_bias

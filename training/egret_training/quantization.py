@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from egret.arithmetic import GATE_INDEX_OFFSET, GATE_OUTPUT_ONE, SIGMOID, TANH
-from egret_training.egru import EgruLayer, EgruRun, MixedLinear
+from egret_training.egru import EgruLayer, EgruRun, MixedLinear, drop_weights
 from egret_training.model import EgruLanguageModel, Shape
 from egret_training.quantizers import (
     WEIGHT_BITS,
@@ -140,6 +140,7 @@ class QuantizedEgruLayer(EgruLayer):
         state: tuple[Tensor, Tensor],
         parameters: QuantizedLayerParameters,
         product_type: torch.dtype,
+        recurrent_dropout: float = 0.0,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """As EgruLayer.forward, with what `quantized` gave (in evaluation once for many windows)."""
         h = self.neurons
@@ -155,7 +156,7 @@ class QuantizedEgruLayer(EgruLayer):
             sums = torch.cat((sums[..., : 2 * h], self.arithmetic.sum(sums[..., 2 * h :])), dim=-1)
         outputs, cell = EgruRun.apply(
             sums,
-            parameters.recurrent_weights.reshape(3 * h, h),
+            drop_weights(parameters.recurrent_weights, recurrent_dropout).reshape(3 * h, h),
             parameters.bias[3],
             parameters.threshold,
             *state,
@@ -167,9 +168,13 @@ class QuantizedEgruLayer(EgruLayer):
         return outputs, (outputs[-1].detach(), cell)
 
     def forward(
-        self, x: Tensor, state: tuple[Tensor, Tensor], product_type: torch.dtype
+        self,
+        x: Tensor,
+        state: tuple[Tensor, Tensor],
+        product_type: torch.dtype,
+        recurrent_dropout: float = 0.0,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        return self.run(x, state, self.quantized(), product_type)
+        return self.run(x, state, self.quantized(), product_type, recurrent_dropout)
 
 
 class QuantizedEgruLanguageModel(EgruLanguageModel):

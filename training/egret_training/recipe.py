@@ -26,6 +26,8 @@ class ModelRecipe:
     embedding: int
     layers: list[int]
     tied: bool = False
+    cell: str = "egru"
+    """egru, or gru or lstm to compare it with (which are neither quantised nor exported)."""
 
 
 @dataclass
@@ -79,6 +81,11 @@ class Phase:
     """Per layer, the share of neurons that may fire for free; empty: all may."""
     activity_weight: float = 10.0
     """The loss, in nats, is raised by this times the square of what a layer's activity exceeds its target."""
+    dropout_recurrent: float = 0.0
+    """Of recurrent weights (DropConnect)."""
+    average_from: float = 1.0
+    """From this part of the phase on, 0..1, the weights after each update are averaged; the phase ends with
+    the average. 1: with the last weights, as they are."""
     untie: bool = False
     """Give the decoder weights of its own when the phase starts."""
     quantized: bool = False
@@ -102,6 +109,8 @@ class Recipe:
     window: int = 35
     clip: float = 1.0
     """Largest norm of the gradient."""
+    vocabulary: int | None = None
+    """The most words to tell apart, the most frequent ones, <unk> among them; None: all."""
     evaluation_streams: int = 20
     """Parallel streams of the validation after each epoch (reported figures use one)."""
 
@@ -175,6 +184,8 @@ def _check(recipe: Recipe) -> None:
         not recipe.model.tied or recipe.model.layers[-1] == recipe.model.embedding,
         "a tied decoder needs a last layer as wide as the embedding.",
     )
+    require(recipe.model.cell in ("egru", "gru", "lstm"), "the cell must be egru, gru or lstm.")
+    require(recipe.vocabulary is None or recipe.vocabulary > 2, "a vocabulary needs more than two words.")
     require(bool(recipe.phases), "there must be a phase.")
     names = [phase.name for phase in recipe.phases]
     require(len(set(names)) == len(names), "phases must have different names.")
@@ -189,7 +200,13 @@ def _check(recipe: Recipe) -> None:
             f"{about} narrows a tied decoder; untie it there or before.",
         )
         shares = [phase.dropout_words, phase.dropout_embedding, phase.dropout_between, phase.dropout_output]
-        shares += [phase.warmup, *phase.activity_targets]
+        shares += [phase.warmup, phase.dropout_recurrent, *phase.activity_targets]
+        require(0 <= phase.average_from <= 1, f"{about} needs average_from in [0, 1].")
+        require(
+            recipe.model.cell == "egru"
+            or not (phase.quantized or phase.activity_targets or phase.dropout_recurrent),
+            f"{about}: only the cell egru can be quantised, or have activity targets or dropout_recurrent.",
+        )
         require(
             len(phase.activity_targets) in (0, len(recipe.model.layers)),
             f"{about}: activity_targets needs a value for each layer.",

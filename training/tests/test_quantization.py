@@ -12,7 +12,7 @@ import torch
 from egret.arithmetic import round_shift
 from egret.checkpoint import Checkpoint
 from egret.reference import ReferenceModel
-from egret_training.data import load_penn_treebank
+from egret_training.data import load_corpus
 from egret_training.export import from_checkpoint, to_checkpoint
 from egret_training.model import EgruLanguageModel, Shape
 from egret_training.pruning import apply_masks, draw_masks
@@ -177,7 +177,7 @@ def test_brevitas_evaluation_gives_the_integers_of_the_reference_on_the_penn_tre
         pytest.skip("set EGRET_PTB to a folder or zip of the Penn Treebank to run this on real text")
     checkpoint = Checkpoint.load(SHIPPED)
     model = from_checkpoint(checkpoint)
-    corpus = load_penn_treebank(source)
+    corpus = load_corpus(source)
     numbers = {word: number for number, word in enumerate(checkpoint.vocabulary)}
     tokens = np.array([numbers[corpus.vocabulary[i]] for i in corpus.valid[:1200].tolist()], dtype=np.uint32)
     assert_same_checkpoint(

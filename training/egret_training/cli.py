@@ -1,4 +1,4 @@
-"""The command line: `python -m egret_training train | export | evaluate`."""
+"""The command line: `python -m egret_training train | export | evaluate | plot | benchmark`."""
 
 from __future__ import annotations
 
@@ -101,6 +101,18 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write the figures into the checkpoint's metadata and to a .json beside it",
     )
+
+    plot = command("plot", "draw a run's perplexities", "Draw the log of a run (needs matplotlib).")
+    plot.add_argument("run", type=Path, help="folder of a run")
+    plot.add_argument("-o", "--output", type=Path, help="the picture (default: log.png in the folder)")
+
+    benchmark = command(
+        "benchmark",
+        "measure training speed against torch's GRU and LSTM",
+        "Tokens per second of forward pass, backward pass and AdamW, on random words, one after the other.",
+    )
+    benchmark.add_argument("--size", choices=("small", "paper"), default="small")
+    benchmark.add_argument("--updates", type=int, default=5, help="how many count (default: %(default)s)")
     return parser
 
 
@@ -192,6 +204,33 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         beside.write_text(json.dumps(checkpoint.metadata, indent=2) + "\n", encoding="utf-8")
 
 
+def _plot(arguments: argparse.Namespace) -> None:
+    from egret_training.plot import plot_run
+
+    picture = arguments.output or arguments.run / "log.png"
+    plot_run(arguments.run, picture)
+    print(picture)
+
+
+def _benchmark(arguments: argparse.Namespace) -> None:
+    from egret_training.benchmark import SIZES, measure, table
+
+    if arguments.updates < 1:
+        raise EgretError(f"--updates must be at least 1; it is {arguments.updates}.")
+    size = SIZES[arguments.size]
+    print(f"{arguments.size}: {size}, threads: {arguments.threads}")
+    print(table(measure(size, arguments.updates)))
+
+
+COMMANDS = {
+    "train": _train,
+    "export": _export,
+    "evaluate": _evaluate,
+    "plot": _plot,
+    "benchmark": _benchmark,
+}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; return the exit status. A user's mistake is one sentence on standard error."""
     arguments = _parser().parse_args(argv)
@@ -201,7 +240,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.threads < 1:
             raise EgretError(f"--threads must be at least 1; it is {arguments.threads}.")
         torch.set_num_threads(arguments.threads)
-        {"train": _train, "export": _export, "evaluate": _evaluate}[arguments.command](arguments)
+        COMMANDS[arguments.command](arguments)
     except EgretError as error:
         print(f"egret_training: {error}", file=sys.stderr)
         return 1

@@ -12,24 +12,27 @@ window is one matrix product ahead of it, the weight gradients are one each afte
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-SURROGATE_HEIGHT = 0.7
-"""Height of the triangle that stands for the derivative of the event indicator (EvNN's dampening factor)."""
 
-SURROGATE_SLOPE = 1.0
-"""The triangle is zero from 1 / SURROGATE_SLOPE off the threshold (EvNN's pseudo-derivative support)."""
+@dataclass(frozen=True)
+class Surrogate:
+    """What stands for the derivative of the event indicator: EvNN's triangle around the threshold."""
 
+    height: float = 0.7
+    """At the threshold (EvNN's dampening factor)."""
+    slope: float = 1.0
+    """It is zero from 1 / slope off the threshold (EvNN's pseudo-derivative support is this width)."""
+    jump: float | None = 0.5
+    """What an event's coming is taken to add to an output; None: the cell itself, as in EvNN.
 
-SURROGATE_JUMP = 0.5
-"""What an event's coming is taken to add to an output.
-
-EvNN takes the cell itself, which is true at the threshold only. Elsewhere it is too small, and for a negative
-cell of the wrong sign: the gradient then pushes away from firing a neuron whose output is wanted.
-"""
+    That is true at the threshold only. Elsewhere it is too small, and for a negative cell of the wrong sign:
+    the gradient then pushes away from firing a neuron whose output is wanted.
+    """
 
 
 class StepArithmetic(Protocol):
@@ -79,6 +82,7 @@ class EgruRun(torch.autograd.Function):
         cell,
         arithmetic,
         product_type,
+        surrogate,
         activity_target=None,
         activity_weight=0.0,
     ):
@@ -86,8 +90,8 @@ class EgruRun(torch.autograd.Function):
 
         inputs [T, S, 3H]: products with the layer's inputs, biases included; recurrent_weights [3H, H];
         reset_bias, threshold [H]; output, cell [S, H]: the state. `arithmetic` is a StepArithmetic,
-        `product_type` the dtype of the operands of matrix products. Returns outputs [T, S, H] and the new
-        cell [S, H], which carries no gradient (windows are truncated).
+        `product_type` the dtype of the operands of matrix products, `surrogate` a Surrogate. Returns outputs
+        [T, S, H] and the new cell [S, H], which carries no gradient (windows are truncated).
 
         Where `activity_target` is given, the gradients are those of the loss plus
         activity_weight * max(0, a - activity_target)^2, a being the share of events among outputs.
@@ -105,7 +109,7 @@ class EgruRun(torch.autograd.Function):
                 saved[slot, t] = value
             cell = torch.addcmul(c, o, threshold, value=-1)
         ctx.save_for_backward(saved, outputs, recurrent_weights, threshold)
-        ctx.product_type = product_type
+        ctx.product_type, ctx.surrogate = product_type, surrogate
         ctx.event_cost = 0.0
         if activity_target is not None:
             excess = float(saved[5].mean()) - activity_target
@@ -119,10 +123,9 @@ class EgruRun(torch.autograd.Function):
         weights = recurrent_weights.to(ctx.product_type)
         z, r, g, gr, c, o, before = saved.unbind(0)
         steps, streams, neurons = z.shape
+        slope, jump = ctx.surrogate.slope, ctx.surrogate.jump
         # Everything that does not depend on the gradients that flow back in time, for all steps at once.
-        surrogate = (
-            (c - threshold).abs_().mul_(-SURROGATE_SLOPE).add_(1.0).clamp_(min=0.0).mul_(SURROGATE_HEIGHT)
-        )
+        surrogate = (c - threshold).abs_().mul_(-slope).add_(1.0).clamp_(min=0.0).mul_(ctx.surrogate.height)
         to_z = (before - g).mul_(z).mul_(1 - z)
         to_g = (1 - z).mul_(1 - g * g)
         to_r = gr.mul(r).mul_(1 - r)
@@ -131,7 +134,8 @@ class EgruRun(torch.autograd.Function):
         grad_y = grad_outputs[steps - 1]
         grad_cell = torch.zeros_like(grad_y)
         for t in range(steps - 1, -1, -1):
-            through = torch.addcmul(grad_y * SURROGATE_JUMP, grad_cell, threshold, value=-1)
+            to_event = grad_y * (c[t] if jump is None else jump)
+            through = torch.addcmul(to_event, grad_cell, threshold, value=-1)
             through.add_(ctx.event_cost).mul_(surrogate[t])
             grad_threshold.sub_(torch.addcmul(through, grad_cell, o[t]).sum(0))
             grad_c = torch.addcmul(grad_cell, grad_y, o[t]).add_(through)
@@ -155,7 +159,7 @@ class EgruRun(torch.autograd.Function):
         )
         grad_inputs = torch.cat((grad_sums[..., : 2 * neurons], grad_sums[..., 3 * neurons :]), dim=-1)
         grad_bias = recurrent_sums[:, 2 * neurons :].sum(0)
-        return grad_inputs, grad_weights, grad_bias, grad_threshold, *(None,) * 6
+        return grad_inputs, grad_weights, grad_bias, grad_threshold, *(None,) * 7
 
 
 class MixedLinear(torch.autograd.Function):
@@ -199,6 +203,7 @@ class EgruLayer(nn.Module):
         self.activity_target: float | None = None
         """The share of neurons that training lets fire for free; None: any."""
         self.activity_weight = 0.0
+        self.surrogate = Surrogate()
 
     def initial_state(self, streams: int) -> tuple[Tensor, Tensor]:
         """Return (outputs, cells) of `streams` streams at rest, [streams, H] each."""
@@ -227,6 +232,7 @@ class EgruLayer(nn.Module):
             *state,
             FLOAT,
             product_type,
+            self.surrogate,
             self.activity_target,
             self.activity_weight,
         )

@@ -15,7 +15,8 @@ def schedule(phase: Phase, done: float) -> float:
     """Return the learning rate when the share `done` (0..1) of a phase is behind."""
     if done < phase.warmup:
         return phase.learning_rate * max(done / phase.warmup, 1e-3)
-    part = (done - phase.warmup) / (1 - phase.warmup)
+    begin = max(phase.warmup, phase.hold)
+    part = max(done - begin, 0.0) / (1 - begin)
     return phase.final_learning_rate + (phase.learning_rate - phase.final_learning_rate) * 0.5 * (
         1 + math.cos(math.pi * part)
     )

@@ -162,6 +162,7 @@ class QuantizedEgruLayer(EgruLayer):
             *state,
             self.arithmetic,
             product_type,
+            self.surrogate,
             self.activity_target,
             self.activity_weight,
         )

@@ -28,6 +28,11 @@ class ModelRecipe:
     tied: bool = False
     cell: str = "egru"
     """egru, or gru or lstm to compare it with (which are neither quantised nor exported)."""
+    threshold: float = 0.05
+    """Where all thresholds start."""
+    surrogate_slope: float = 1.0
+    surrogate_jump: float = 0.5
+    """See egru.Surrogate; 0 stands for the cell itself."""
 
 
 @dataclass
@@ -68,7 +73,10 @@ class Phase:
     final_learning_rate: float = 0.0
     warmup: float = 0.02
     """The part of the phase, 0..1, over which the learning rate rises from zero."""
+    hold: float = 0.0
+    """The part of the phase, 0..1, up to which it stays there before the cosine begins."""
     weight_decay: float = 0.02
+    learn_thresholds: bool = True
     dropout_words: float = 0.0
     dropout_embedding: float = 0.0
     dropout_between: float = 0.0
@@ -184,6 +192,10 @@ def _check(recipe: Recipe) -> None:
         not recipe.model.tied or recipe.model.layers[-1] == recipe.model.embedding,
         "a tied decoder needs a last layer as wide as the embedding.",
     )
+    require(
+        0 < recipe.model.threshold < 1 and recipe.model.surrogate_slope > 0,
+        "the threshold must lie between 0 and 1, and the surrogate's slope be positive.",
+    )
     require(recipe.model.cell in ("egru", "gru", "lstm"), "the cell must be egru, gru or lstm.")
     require(recipe.vocabulary is None or recipe.vocabulary > 2, "a vocabulary needs more than two words.")
     require(bool(recipe.phases), "there must be a phase.")
@@ -210,6 +222,10 @@ def _check(recipe: Recipe) -> None:
         require(
             len(phase.activity_targets) in (0, len(recipe.model.layers)),
             f"{about}: activity_targets needs a value for each layer.",
+        )
+        require(
+            phase.hold < 1 and (phase.hold == 0 or phase.hold >= phase.warmup),
+            f"{about}: hold must be less than 1 and no less than warmup.",
         )
         require(
             (phase.softmax_head > 0) == (phase.softmax_tail > 0),

@@ -16,6 +16,7 @@ from egret.errors import EgretError
 from egret_training import data
 from egret_training.data import Corpus
 from egret_training.distributed import Group
+from egret_training.egru import Surrogate
 from egret_training.evaluation import perplexity
 from egret_training.model import Dropout, EgruLanguageModel, Shape
 from egret_training.optimization import WeightAverage, make_optimizer, schedule
@@ -43,6 +44,8 @@ class Trainer:
             len(corpus.vocabulary), sizes.embedding, list(sizes.layers), sizes.tied, cell=sizes.cell
         )
         self.model = EgruLanguageModel(shape, corpus.log_frequencies())
+        for layer in self.model.event_layers:
+            nn.init.constant_(layer.threshold, sizes.threshold)
         # From here on each process draws its own dropout.
         torch.manual_seed(recipe.seed + self.group.rank)
         self.train_streams = self.group.share(data.streams(corpus.train, recipe.streams))
@@ -75,15 +78,19 @@ class Trainer:
             if self.epoch == 0 and self.position is None:
                 self.model.center_decoder_bias()
             self.model = QuantizedEgruLanguageModel.of(self.model)
+        for index, layer in enumerate(self.model.event_layers):
+            layer.activity_target = phase.activity_targets[index] if phase.activity_targets else None
+            layer.activity_weight = phase.activity_weight
+            layer.surrogate = Surrogate(
+                slope=self.recipe.model.surrogate_slope, jump=self.recipe.model.surrogate_jump or None
+            )
+            layer.threshold.requires_grad_(phase.learn_thresholds)
         optimizer = make_optimizer(self.model, phase)
         if self.optimizer_state is not None:
             optimizer.load_state_dict(self.optimizer_state)
             self.optimizer_state = None
         self.average = WeightAverage(self.model, self.average_state)
         self.average_state = None
-        for index, layer in enumerate(self.model.event_layers):
-            layer.activity_target = phase.activity_targets[index] if phase.activity_targets else None
-            layer.activity_weight = phase.activity_weight
         stepped: nn.Module = self.model
         if self.group.size > 1:
             stepped = nn.parallel.DistributedDataParallel(self.model)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from egret_training.cells import TorchLayer
-from egret_training.egru import EgruLayer
+from egret_training.egru import FLOAT, EgruLayer, EgruRun, Surrogate
 from egret_training.model import EgruLanguageModel, Shape
 from egret_training.pruning import apply_masks, draw_masks
 from egret_training.recipe import Pruning
@@ -69,12 +69,8 @@ def test_an_egru_that_always_fires_without_threshold_is_a_gru():
         """The float cell, with every neuron firing."""
 
         def step(self, *arguments):
-            from egret_training.egru import FLOAT
-
             z, r, g, gr, c, o, _ = FLOAT.step(*arguments)
             return z, r, g, gr, c, torch.ones_like(o), c
-
-    from egret_training.egru import EgruRun
 
     inputs = x @ egru.input_weights.reshape(24, 5).t() + egru.bias[:3].flatten()
     outputs, _ = EgruRun.apply(
@@ -85,5 +81,6 @@ def test_an_egru_that_always_fires_without_threshold_is_a_gru():
         *egru.initial_state(2),
         AlwaysFires(),
         torch.float32,
+        Surrogate(),
     )
     torch.testing.assert_close(outputs, gru(x)[0])

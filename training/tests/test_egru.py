@@ -5,35 +5,38 @@ from __future__ import annotations
 import pytest
 import torch
 
-from egret_training.egru import SURROGATE_HEIGHT, SURROGATE_JUMP, SURROGATE_SLOPE, EgruLayer
+from egret_training.egru import EgruLayer, Surrogate
 
 
 class Event(torch.autograd.Function):
     """The event indicator with EvNN's triangular surrogate."""
 
     @staticmethod
-    def forward(ctx, distance):
+    def forward(ctx, distance, surrogate):
         ctx.save_for_backward(distance)
+        ctx.surrogate = surrogate
         return (distance > 0).to(distance.dtype)
 
     @staticmethod
     def backward(ctx, grad):
         (distance,) = ctx.saved_tensors
-        return grad * SURROGATE_HEIGHT * (1 - SURROGATE_SLOPE * distance.abs()).clamp(min=0)
+        height, slope = ctx.surrogate.height, ctx.surrogate.slope
+        return grad * height * (1 - slope * distance.abs()).clamp(min=0), None
 
 
 class Scaled(torch.autograd.Function):
-    """o * c, of which an event's coming is taken to add SURROGATE_JUMP."""
+    """o * c, of which an event's coming is taken to add the surrogate's jump."""
 
     @staticmethod
-    def forward(ctx, event, cell):
-        ctx.save_for_backward(event)
+    def forward(ctx, event, cell, jump):
+        ctx.save_for_backward(event, cell)
+        ctx.jump = jump
         return event * cell
 
     @staticmethod
     def backward(ctx, grad):
-        (event,) = ctx.saved_tensors
-        return grad * SURROGATE_JUMP, grad * event
+        event, cell = ctx.saved_tensors
+        return grad * (cell if ctx.jump is None else ctx.jump), grad * event, None
 
 
 def plain_run(layer, x, output, cell):
@@ -46,18 +49,21 @@ def plain_run(layer, x, output, cell):
         z, r = torch.sigmoid(wz + rz + bz), torch.sigmoid(wr + rr + br)
         g = torch.tanh(wg + bgx + r * (rg + bgr))
         c = z * cell + (1 - z) * g
-        o = Event.apply(c - layer.threshold)
-        output = Scaled.apply(o, c)
+        o = Event.apply(c - layer.threshold, layer.surrogate)
+        output = Scaled.apply(o, c, layer.surrogate.jump)
         events.append(o)
         cell = c - o * layer.threshold
         outputs.append(output)
     return torch.stack(outputs), cell, torch.stack(events)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_fused_layer_has_the_gradients_of_plain_autograd(seed):
+@pytest.mark.parametrize(
+    "seed, surrogate", [(0, Surrogate()), (1, Surrogate()), (2, Surrogate(0.5, 2.0, None))]
+)
+def test_fused_layer_has_the_gradients_of_plain_autograd(seed, surrogate):
     torch.manual_seed(seed)
     layer = EgruLayer(7, 11).double()
+    layer.surrogate = surrogate
     with torch.no_grad():
         layer.bias.add_(torch.randn(4, 11) * 0.3)
         layer.threshold.uniform_(0.02, 0.3)

@@ -34,8 +34,9 @@ class Shape:
     layers: list[int]
     tied: bool = False
     """Whether the decoder's weights are the embedding (until `untie`); the last layer must be as wide."""
+    weight_bits: int = 8
     decoder_weight_bits: int = 8
-    """Bits of a decoder weight once it is quantised."""
+    """Bits of a weight of a layer, and of the decoder, once they are quantised."""
     cell: str = "egru"
     """What the layers are made of: one of cells.CELLS."""
 

@@ -24,11 +24,11 @@ from egret_training.quantizers import (
     EventQuant,
     GateInputQuant,
     NarrowDecoderQuantizer,
-    RowWeightQuant,
     StoredSumQuant,
     SumQuant,
     WeightQuantizer,
     embedding_quantizer,
+    row_weight_quant,
 )
 
 EMBEDDING_FRACTION_BITS = 6
@@ -96,17 +96,21 @@ class QuantizedLayerParameters:
 class QuantizedEgruLayer(EgruLayer):
     """An EGRU layer in the kernel's arithmetic; the first layer's input product is a folded table's entry."""
 
-    def __init__(self, inputs: int, neurons: int, arithmetic: KernelArithmetic, first: bool) -> None:
+    def __init__(
+        self, inputs: int, neurons: int, arithmetic: KernelArithmetic, first: bool, weight_bits: int
+    ) -> None:
         super().__init__(inputs, neurons)
         self.arithmetic, self.first = arithmetic, first
+        rows = row_weight_quant(weight_bits)
         if first:
-            self.quantize_input = WeightQuantizer(RowWeightQuant, 3 * neurons, inputs)
-            self.quantize_recurrent = WeightQuantizer(RowWeightQuant, 3 * neurons, neurons)
+            # (They are folded into a table, so no bus carries them.)
+            self.quantize_input = WeightQuantizer(row_weight_quant(WEIGHT_BITS), 3 * neurons, inputs)
+            self.quantize_recurrent = WeightQuantizer(rows, 3 * neurons, neurons)
         else:
             # z and r add up inputs and recurrence in one accumulator, so in one unit: their rows are one row.
-            self.quantize_shared = WeightQuantizer(RowWeightQuant, 2 * neurons, inputs + neurons)
-            self.quantize_input = WeightQuantizer(RowWeightQuant, neurons, inputs)
-            self.quantize_recurrent = WeightQuantizer(RowWeightQuant, neurons, neurons)
+            self.quantize_shared = WeightQuantizer(rows, 2 * neurons, inputs + neurons)
+            self.quantize_input = WeightQuantizer(rows, neurons, inputs)
+            self.quantize_recurrent = WeightQuantizer(rows, neurons, neurons)
 
     def quantized(self) -> QuantizedLayerParameters:
         """Return the quantised parameters, differentiable straight through."""
@@ -187,14 +191,14 @@ class QuantizedEgruLanguageModel(EgruLanguageModel):
         self.arithmetic = KernelArithmetic()
         sizes = [shape.embedding, *shape.layers]
         self.layers = nn.ModuleList(
-            QuantizedEgruLayer(inputs, neurons, self.arithmetic, first=index == 0)
+            QuantizedEgruLayer(inputs, neurons, self.arithmetic, index == 0, shape.weight_bits)
             for index, (inputs, neurons) in enumerate(zip(sizes, sizes[1:], strict=False))
         )
         self.quantize_embedding = embedding_quantizer(embedding_fraction_bits)
         self.quantize_decoder: nn.Module = (
             NarrowDecoderQuantizer(shape.decoder_weight_bits)
             if shape.decoder_weight_bits < WEIGHT_BITS
-            else WeightQuantizer(RowWeightQuant, shape.vocabulary, sizes[-1])
+            else WeightQuantizer(row_weight_quant(WEIGHT_BITS), shape.vocabulary, sizes[-1])
         )
 
     @classmethod

@@ -42,10 +42,10 @@ class RoundHalfUp(brevitas.jit.ScriptModule):
 class RowPowerOfTwo(PowerOfTwoRestrictValue):
     """The next power of two, within what gives a row FRACTION_BITS_MINIMUM..FRACTION_BITS_MAXIMUM."""
 
-    def __init__(self) -> None:
+    def __init__(self, bit_width: int) -> None:
         super().__init__(CeilSte())
-        self.lowest = float(WEIGHT_BITS - 1 - FRACTION_BITS_MAXIMUM)
-        self.highest = float(WEIGHT_BITS - 1 - FRACTION_BITS_MINIMUM)
+        self.lowest = float(bit_width - 1 - FRACTION_BITS_MAXIMUM)
+        self.highest = float(bit_width - 1 - FRACTION_BITS_MINIMUM)
 
     @brevitas.jit.script_method
     def forward(self, x: Tensor) -> Tensor:
@@ -55,13 +55,19 @@ class RowPowerOfTwo(PowerOfTwoRestrictValue):
 class RowWeightQuant(Int8WeightPerChannelFixedPoint):
     """int8, narrow range, a unit per row: the smallest power of two that holds the row's largest weight.
 
-    (A largest weight of exactly a power of two saturates by one unit.)
+    (A largest weight of exactly a power of two saturates by one unit.) With another `bit_width`, the same of
+    fewer bits.
     """
 
     float_to_int_impl = RoundHalfUp
     restrict_scaling_impl = RowPowerOfTwo
     restrict_threshold_impl = PowerOfTwoRestrictValue  # of the 2^7 that the scale is divided by
     int_scaling_impl = PowerOfTwoIntScaling
+
+
+def row_weight_quant(bits: int) -> Any:
+    """Return RowWeightQuant for weights of so many bits."""
+    return RowWeightQuant if bits == WEIGHT_BITS else RowWeightQuant.let(bit_width=bits)
 
 
 class _FixedPoint(ExtendedInjector):

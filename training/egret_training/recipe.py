@@ -52,6 +52,10 @@ class Pruning:
     """The same for the decoder; None: `gap_bits` too."""
     redraw: int = 25
     """Masks are drawn anew every so many updates while the sparsity rises."""
+    at_a_stroke: bool = False
+    """Remove all when the phase starts, and mend what stays (reconstruction.py); not step by step."""
+    frequency_exponent: float = 0.75
+    """At a stroke, a word's weights in the decoder count by its frequency to the power of half of this."""
     start: float = 0.0
     """The share removed when the phase starts; it rises to `sparsity` along a cubic."""
     ramp: float = 0.0
@@ -98,6 +102,8 @@ class Phase:
     """Give the decoder weights of its own when the phase starts."""
     quantized: bool = False
     """Train with the kernel's integer arithmetic in the forward pass."""
+    weight_bits: int = 8
+    """Bits of a streamed weight of the layers, with a unit per row that holds its largest."""
     decoder_weight_bits: int = 8
     """Bits of a decoder weight. Fewer than 8 have one unit for the whole decoder, and phases that are not
     quantised keep the weights within what the bits hold."""
@@ -206,7 +212,10 @@ def _check(recipe: Recipe) -> None:
         about = f"phase {phase.name}"
         require(phase.epochs > 0 and phase.learning_rate > 0, f"{about} needs epochs and a learning rate.")
         tied = tied and not phase.untie
-        require(2 <= phase.decoder_weight_bits <= 8, f"{about} needs decoder weights of 2 to 8 bits.")
+        require(
+            all(2 <= bits <= 8 for bits in (phase.weight_bits, phase.decoder_weight_bits)),
+            f"{about} needs weights of 2 to 8 bits.",
+        )
         require(
             phase.decoder_weight_bits == 8 or not tied,
             f"{about} narrows a tied decoder; untie it there or before.",
@@ -237,6 +246,10 @@ def _check(recipe: Recipe) -> None:
             require(
                 min(pruning.slots, pruning.redraw, pruning.decoder_slots or 1) > 0 and 0 <= pruning.ramp <= 1,
                 f"{about} needs slots, updates between drawings and a ramp in [0, 1].",
+            )
+            require(
+                not (pruning.at_a_stroke and (pruning.ramp or pruning.start)),
+                f"{about} prunes at a stroke: there is no start and no ramp.",
             )
             require(
                 all(bits is None or 1 <= bits <= 8 for bits in (pruning.gap_bits, pruning.decoder_gap_bits)),

@@ -24,12 +24,14 @@ from egret_training.pruning import DECODER, apply_masks, draw_masks, sparsity_at
 from egret_training.quantization import QuantizedEgruLanguageModel
 from egret_training.quantizers import WEIGHT_BITS, decoder_weight_limit
 from egret_training.recipe import ModelRecipe, Phase, Pruning, Recipe
+from egret_training.reconstruction import prune_at_a_stroke
 from egret_training.run_folder import STATE, RunFolder
 
 THRESHOLD_RANGE = (64 / 32768, 32767 / 32768)
 """Thresholds that the kernel can hold."""
 
 SAVE_SECONDS = 150.0
+MOMENT_STREAMS = 64
 
 
 class Trainer:
@@ -73,9 +75,10 @@ class Trainer:
     def _run_phase(self, phase: Phase) -> None:
         if phase.untie:
             self.model.untie()
+        self.model.shape.weight_bits = phase.weight_bits
         self.model.shape.decoder_weight_bits = phase.decoder_weight_bits
         if phase.quantized and not isinstance(self.model, QuantizedEgruLanguageModel):
-            if self.epoch == 0 and self.position is None:
+            if not self._began():
                 self.model.center_decoder_bias()
             self.model = QuantizedEgruLanguageModel.of(self.model)
         for index, layer in enumerate(self.model.event_layers):
@@ -85,6 +88,14 @@ class Trainer:
                 slope=self.recipe.model.surrogate_slope, jump=self.recipe.model.surrogate_jump or None
             )
             layer.threshold.requires_grad_(phase.learn_thresholds)
+        if phase.pruning is not None and phase.pruning.at_a_stroke and not self._began():
+            self.masks = prune_at_a_stroke(
+                self.model,
+                phase.pruning,
+                data.streams(self.corpus.train, MOMENT_STREAMS),
+                self.corpus.log_frequencies().exp(),
+            )
+            self._limit_decoder(phase)
         optimizer = make_optimizer(self.model, phase)
         if self.optimizer_state is not None:
             optimizer.load_state_dict(self.optimizer_state)
@@ -190,17 +201,25 @@ class Trainer:
             for layer in self.model.event_layers:
                 layer.threshold.clamp_(*THRESHOLD_RANGE)
             self._prune(phase, done, update)
-            if phase.decoder_weight_bits < WEIGHT_BITS:
-                limit = decoder_weight_limit(phase.decoder_weight_bits)
-                assert self.model.own_decoder_weights is not None
-                self.model.own_decoder_weights.clamp_(-limit, limit)
+            self._limit_decoder(phase)
         if done >= phase.average_from:
             assert self.average is not None
             self.average.add(self.model)
 
+    @torch.no_grad()
+    def _limit_decoder(self, phase: Phase) -> None:
+        if phase.decoder_weight_bits < WEIGHT_BITS:
+            limit = decoder_weight_limit(phase.decoder_weight_bits)
+            assert self.model.own_decoder_weights is not None
+            self.model.own_decoder_weights.clamp_(-limit, limit)
+
+    def _began(self) -> bool:
+        """Return whether the present phase has made an update."""
+        return self.epoch > 0 or self.position is not None
+
     def _prune(self, phase: Phase, done: float, update: int) -> None:
         pruning = phase.pruning
-        if pruning is not None:
+        if pruning is not None and not pruning.at_a_stroke:
             rising = done <= pruning.ramp
             if (rising and update % pruning.redraw == 0) or not (rising or self._pruned(pruning)):
                 part = done / pruning.ramp if rising and pruning.ramp else 1.0

@@ -32,10 +32,12 @@ from egret_training.recipe import Pruning
 SHIPPED = Path(__file__).parents[2] / "models" / "ptb-egru-small.npz"
 
 
-def random_model(seed, layers, vocabulary=97, embedding=19, weight_scale=3.0, decoder_bits=8):
+def random_model(seed, layers, vocabulary=97, embedding=19, weight_scale=3.0, weight_bits=8, decoder_bits=8):
     """A network far from training's: weights from tiny to saturating, thresholds over their whole range."""
     torch.manual_seed(seed)
-    model = EgruLanguageModel(Shape(vocabulary, embedding, layers, decoder_weight_bits=decoder_bits))
+    model = EgruLanguageModel(
+        Shape(vocabulary, embedding, layers, weight_bits=weight_bits, decoder_weight_bits=decoder_bits)
+    )
     with torch.no_grad():
         for layer in model.layers:
             # (The fold of the first layer holds no larger input weights beside such an embedding.)
@@ -118,6 +120,19 @@ def test_a_narrow_decoder_gives_the_integers_of_the_reference_and_survives_expor
     assert_same_checkpoint(to_checkpoint(from_checkpoint(checkpoint), vocabulary, "test", {}), checkpoint)
     tokens = np.random.default_rng(bits).integers(97, size=200).astype(np.uint32)
     assert_same_integers(model, vocabulary, tokens, 90, f"{bits} bits")
+
+
+def test_layers_of_four_bits_give_the_integers_of_the_reference_and_survive_export():
+    model = random_model(11, [30, 21], weight_bits=4, decoder_bits=4)
+    vocabulary = [f"w{i}" for i in range(97)]
+    checkpoint = to_checkpoint(model, vocabulary, "test", {})
+    streamed = [layer.recurrent_weights for layer in checkpoint.layers]
+    for weights in (*streamed, checkpoint.layers[1].input_weights):
+        assert np.abs(weights).max() == 7
+    assert np.abs(checkpoint.layers[0].input_weights).max() == 127
+    assert_same_checkpoint(to_checkpoint(from_checkpoint(checkpoint), vocabulary, "test", {}), checkpoint)
+    tokens = np.random.default_rng(11).integers(97, size=200).astype(np.uint32)
+    assert_same_integers(model, vocabulary, tokens, 90, "4 bits")
 
 
 def test_pruned_weights_stay_zero_in_the_checkpoint():

@@ -9,29 +9,23 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from egret.errors import EgretError
 from egret_training import data
+from egret_training.constraints import Constraints
 from egret_training.data import Corpus
 from egret_training.distributed import Group
 from egret_training.egru import Surrogate
 from egret_training.evaluation import perplexity
 from egret_training.model import Dropout, EgruLanguageModel, Shape
 from egret_training.optimization import WeightAverage, make_optimizer, schedule
-from egret_training.pruning import DECODER, apply_masks, draw_masks, sparsity_at
 from egret_training.quantization import QuantizedEgruLanguageModel
-from egret_training.quantizers import WEIGHT_BITS, decoder_weight_limit
-from egret_training.recipe import ModelRecipe, Phase, Pruning, Recipe
-from egret_training.reconstruction import prune_at_a_stroke
+from egret_training.recipe import ModelRecipe, Phase, Recipe
 from egret_training.run_folder import STATE, RunFolder
 
-THRESHOLD_RANGE = (64 / 32768, 32767 / 32768)
-"""Thresholds that the kernel can hold."""
-
 SAVE_SECONDS = 150.0
-MOMENT_STREAMS = 64
 
 
 class Trainer:
@@ -57,7 +51,7 @@ class Trainer:
         self.optimizer_state: dict[str, Any] | None = None
         self.average_state: dict[str, Any] | None = None
         self.average: WeightAverage | None = None
-        self.masks: dict[str, Tensor] = {}
+        self.constraints = Constraints()
         saved = self.folder.read_state()
         if saved is not None:
             self._resume(saved)
@@ -88,14 +82,8 @@ class Trainer:
                 slope=self.recipe.model.surrogate_slope, jump=self.recipe.model.surrogate_jump or None
             )
             layer.threshold.requires_grad_(phase.learn_thresholds)
-        if phase.pruning is not None and phase.pruning.at_a_stroke and not self._began():
-            self.masks = prune_at_a_stroke(
-                self.model,
-                phase.pruning,
-                data.streams(self.corpus.train, MOMENT_STREAMS),
-                self.corpus.log_frequencies().exp(),
-            )
-            self._limit_decoder(phase)
+        if not self._began():
+            self.constraints.begin(self.model, phase, self.corpus)
         optimizer = make_optimizer(self.model, phase)
         if self.optimizer_state is not None:
             optimizer.load_state_dict(self.optimizer_state)
@@ -117,6 +105,7 @@ class Trainer:
 
     def _run_epoch(self, phase: Phase, stepped: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         recipe, model = self.recipe, self.model
+        assert self.average is not None
         dropout = Dropout(
             phase.dropout_words,
             phase.dropout_embedding,
@@ -163,7 +152,9 @@ class Trainer:
             nats = float(loss.detach())
             nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             optimizer.step()
-            self._constrain(phase, done, index)
+            self.constraints.apply(model, phase, done, index)
+            if done >= phase.average_from:
+                self.average.add(model)
             count = targets.numel()
             position.update(
                 window=index + 1,
@@ -185,7 +176,6 @@ class Trainer:
         bar.close()
         nats, tokens = self.group.sum(position["loss"], position["tokens"])
         train = math.exp(nats / max(tokens, 1))
-        assert self.average is not None
         self.average.swap(model)
         valid = perplexity(model, self.valid_streams)
         self.average.swap(model)
@@ -195,42 +185,9 @@ class Trainer:
         if self.group.first:
             self._log(phase, learning_rate, train, valid, activity)
 
-    def _constrain(self, phase: Phase, done: float, update: int) -> None:
-        """After an update: what weights and thresholds must be, and their average."""
-        with torch.no_grad():
-            for layer in self.model.event_layers:
-                layer.threshold.clamp_(*THRESHOLD_RANGE)
-            self._prune(phase, done, update)
-            self._limit_decoder(phase)
-        if done >= phase.average_from:
-            assert self.average is not None
-            self.average.add(self.model)
-
-    @torch.no_grad()
-    def _limit_decoder(self, phase: Phase) -> None:
-        if phase.decoder_weight_bits < WEIGHT_BITS:
-            limit = decoder_weight_limit(phase.decoder_weight_bits)
-            assert self.model.own_decoder_weights is not None
-            self.model.own_decoder_weights.clamp_(-limit, limit)
-
     def _began(self) -> bool:
         """Return whether the present phase has made an update."""
         return self.epoch > 0 or self.position is not None
-
-    def _prune(self, phase: Phase, done: float, update: int) -> None:
-        pruning = phase.pruning
-        if pruning is not None and not pruning.at_a_stroke:
-            rising = done <= pruning.ramp
-            if (rising and update % pruning.redraw == 0) or not (rising or self._pruned(pruning)):
-                part = done / pruning.ramp if rising and pruning.ramp else 1.0
-                layers, decoder = pruning.sparsity, pruning.of_decoder
-                self.masks = draw_masks(
-                    self.model,
-                    pruning,
-                    sparsity_at(pruning.start, layers, part),
-                    sparsity_at(min(pruning.start, decoder), decoder, part),
-                )
-        apply_masks(self.model, self.masks)
 
     def _log(
         self, phase: Phase, learning_rate: float, train: float, valid: float, activity: list[float]
@@ -241,7 +198,7 @@ class Trainer:
             learning_rate=f"{learning_rate:.6f}",
             train_perplexity=f"{train:.3f}",
             valid_perplexity=f"{valid:.3f}",
-            sparsity=f"{self._sparsity():.4f}",
+            sparsity=f"{self.constraints.sparsity():.4f}",
             activity="/".join(f"{a:.4f}" for a in activity),
             seconds=f"{self.seconds:.0f}",
         )
@@ -249,17 +206,6 @@ class Trainer:
             f"{phase.name} epoch {self.epoch + 1}: train {train:.2f}, valid {valid:.2f} "
             f"({self.seconds:.0f} s in all)"
         )
-
-    def _pruned(self, pruning: Pruning) -> bool:
-        """Return whether the masks remove all that they shall."""
-        return bool(self.masks) and all(
-            1.0 - float(mask.float().mean()) >= (pruning.of_decoder if name == DECODER else pruning.sparsity)
-            for name, mask in self.masks.items()
-        )
-
-    def _sparsity(self) -> float:
-        total = sum(mask.numel() for mask in self.masks.values())
-        return 1.0 - sum(int(mask.sum()) for mask in self.masks.values()) / total if total else 0.0
 
     def _save(self, name: str, optimizer: torch.optim.Optimizer | None = None) -> None:
         position = self.position
@@ -281,7 +227,7 @@ class Trainer:
                 "shape": asdict(self.model.shape),
                 "vocabulary": self.corpus.vocabulary,
                 "model": self.model.state_dict(),
-                "masks": self.masks,
+                "masks": self.constraints.masks,
                 "phase": self.phase,
                 "epoch": self.epoch,
                 "seconds": self.seconds,
@@ -303,7 +249,7 @@ class Trainer:
         if not saved["shape"]["tied"]:
             self.model.untie()
         self.model.load_state_dict(saved["model"])
-        self.masks = saved["masks"]
+        self.constraints.masks = saved["masks"]
         self.phase, self.epoch, self.seconds = saved["phase"], saved["epoch"], saved["seconds"]
         self.position, self.optimizer_state = saved["position"], saved["optimizer"]
         self.average_state = saved.get("average")

@@ -1,4 +1,4 @@
-"""The command line: `python -m egret_training train | export | evaluate`."""
+"""The command line: `python -m egret_training train | export | evaluate | plot | benchmark`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ A whole run, from text to a model that Egret's kernel runs:
 
 Training saves its state every few minutes; the same command takes it up again. The Penn Treebank is licensed
 by the Linguistic Data Consortium; Egret reads Mikolov's preprocessing of it (ptb.train.txt, ptb.valid.txt and
-ptb.test.txt) from a folder or a zip.
+ptb.test.txt) from a folder or a zip, as it does train.txt, valid.txt and test.txt of any other text, or one
+text file. Several processes: torchrun --nproc-per-node 2 -m egret_training train ...
 """
 
 
@@ -59,7 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("recipe", type=Path, help="a recipe, as training/recipes/ptb-small.toml")
     _add_data(train)
-    train.add_argument("--run", type=Path, help="folder of the run (default: runs/ and the recipe's name)")
+    train.add_argument(
+        "--run",
+        "--into",
+        type=Path,
+        help="folder of the run (default: runs/ and the recipe's name; torchrun takes --run for its own)",
+    )
     train.add_argument("--until", metavar="PHASE", help="stop after this phase")
     train.add_argument("--model", type=Path, metavar="NPZ", help="also export the result to this checkpoint")
 
@@ -95,6 +101,18 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write the figures into the checkpoint's metadata and to a .json beside it",
     )
+
+    plot = command("plot", "draw a run's perplexities", "Draw the log of a run (needs matplotlib).")
+    plot.add_argument("run", type=Path, help="folder of a run")
+    plot.add_argument("-o", "--output", type=Path, help="the picture (default: log.png in the folder)")
+
+    benchmark = command(
+        "benchmark",
+        "measure training speed against torch's GRU and LSTM",
+        "Tokens per second of forward pass, backward pass and AdamW, on random words, one after the other.",
+    )
+    benchmark.add_argument("--size", choices=("small", "paper"), default="small")
+    benchmark.add_argument("--updates", type=int, default=5, help="how many count (default: %(default)s)")
     return parser
 
 
@@ -104,16 +122,16 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=os.environ.get("EGRET_PTB"),
         metavar="PATH",
-        help="folder or zip with the Penn Treebank (default: the environment's EGRET_PTB)",
+        help="folder, zip or text file to learn from (default: the environment's EGRET_PTB)",
     )
 
 
-def _corpus(path: Path | None) -> Any:
-    from egret_training.data import WHERE_TO_GET_IT, load_penn_treebank
+def _corpus(path: Path | None, words: int | None) -> Any:
+    from egret_training.data import WHERE_TO_GET_IT, load_corpus
 
     if path is None:
         raise EgretError(f"Name the data with --data or in the environment's EGRET_PTB. {WHERE_TO_GET_IT}")
-    return load_penn_treebank(path)
+    return load_corpus(path, words)
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -122,13 +140,16 @@ def _train(arguments: argparse.Namespace) -> None:
 
     recipe = load_recipe(arguments.recipe)
     run = arguments.run or Path("runs") / recipe.name
-    Trainer(recipe, _corpus(arguments.data), run).run(arguments.until)
-    if arguments.model is not None:
+    trainer = Trainer(recipe, _corpus(arguments.data, recipe.vocabulary), run)
+    trainer.run(arguments.until)
+    trainer.group.close()
+    if arguments.model is not None and trainer.group.first:
         arguments.saved, arguments.checkpoint, arguments.note = run / "state.pt", arguments.model, ""
         _export(arguments)
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    from egret_training.data import PENN_TREEBANK
     from egret_training.export import to_checkpoint
     from egret_training.figures import weight_figures
     from egret_training.quantization import QuantizedEgruLanguageModel
@@ -137,7 +158,7 @@ def _export(arguments: argparse.Namespace) -> None:
     model, saved = load_model(arguments.saved)
     model.untie()
     metadata = {
-        "trained_on": "Penn Treebank (Mikolov's preprocessing), word level",
+        "trained_on": saved.get("corpus", PENN_TREEBANK),
         "recipe": saved["recipe"],
         "training_seconds": round(saved["seconds"]),
     }
@@ -158,7 +179,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from egret.checkpoint import Checkpoint
     from egret_training.figures import float_figures, integer_figures, weight_figures
 
-    checkpoint, corpus = Checkpoint.load(arguments.checkpoint), _corpus(arguments.data)
+    checkpoint = Checkpoint.load(arguments.checkpoint)
+    corpus = _corpus(arguments.data, checkpoint.metadata.get("recipe", {}).get("vocabulary"))
     figures: dict[str, Any] = {"weights": weight_figures(checkpoint)}
     if arguments.run is not None:
         phases = [
@@ -182,6 +204,33 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         beside.write_text(json.dumps(checkpoint.metadata, indent=2) + "\n", encoding="utf-8")
 
 
+def _plot(arguments: argparse.Namespace) -> None:
+    from egret_training.plot import plot_run
+
+    picture = arguments.output or arguments.run / "log.png"
+    plot_run(arguments.run, picture)
+    print(picture)
+
+
+def _benchmark(arguments: argparse.Namespace) -> None:
+    from egret_training.benchmark import SIZES, measure, table
+
+    if arguments.updates < 1:
+        raise EgretError(f"--updates must be at least 1; it is {arguments.updates}.")
+    size = SIZES[arguments.size]
+    print(f"{arguments.size}: {size}, threads: {arguments.threads}")
+    print(table(measure(size, arguments.updates)))
+
+
+COMMANDS = {
+    "train": _train,
+    "export": _export,
+    "evaluate": _evaluate,
+    "plot": _plot,
+    "benchmark": _benchmark,
+}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command line; return the exit status. A user's mistake is one sentence on standard error."""
     arguments = _parser().parse_args(argv)
@@ -191,7 +240,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.threads < 1:
             raise EgretError(f"--threads must be at least 1; it is {arguments.threads}.")
         torch.set_num_threads(arguments.threads)
-        {"train": _train, "export": _export, "evaluate": _evaluate}[arguments.command](arguments)
+        COMMANDS[arguments.command](arguments)
     except EgretError as error:
         print(f"egret_training: {error}", file=sys.stderr)
         return 1

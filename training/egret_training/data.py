@@ -1,12 +1,14 @@
-"""The Penn Treebank, word level: reading it from a folder or zip, and cutting it into training windows."""
+"""Texts as streams of word numbers: reading them from a folder, zip or file, cutting them into windows."""
 
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,19 +16,29 @@ from torch import Tensor
 from egret.errors import EgretError
 
 END_OF_SENTENCE = "<eos>"
+UNKNOWN = "<unk>"
+_File = TypeVar("_File")
+
 SPLITS = ("train", "valid", "test")
+PENN_TREEBANK = "Penn Treebank (Mikolov's preprocessing), word level"
+
+SPLIT_FILE = re.compile(r"(?:[\w-]+\.)?(train|valid|test)\.(?:txt|tokens)")
 
 WHERE_TO_GET_IT = (
-    "Egret reads the Penn Treebank in Mikolov's preprocessing (10 000 words, numbers as N, rare words as "
-    "<unk>): ptb.train.txt, ptb.valid.txt and ptb.test.txt of simple-examples.tgz, from the page of his "
-    "RNNLM toolkit. The text is licensed by the Linguistic Data Consortium (LDC99T42). "
-    "Name the folder or a zip that holds the three files."
+    "Egret reads three texts, one sentence a line, words between blanks: train.txt, valid.txt and test.txt, "
+    "with any word and a dot before that (ptb.train.txt), in a folder or zip; or one text file, whose last "
+    "tenth then is half valid, half test. The Penn Treebank in Mikolov's preprocessing (10 000 words) is in "
+    "simple-examples.tgz, from the page of his RNNLM toolkit; it is licensed by the Linguistic Data "
+    "Consortium (LDC99T42)."
 )
 
 
 @dataclass(eq=False)
 class Corpus:
     """A word-level corpus: three streams of word numbers and the words they stand for."""
+
+    name: str
+    """What to call it in a model's metadata."""
 
     vocabulary: list[str]
     """V different words, the most frequent first (by the training text; ties in the order of appearance)."""
@@ -41,29 +53,42 @@ class Corpus:
         return torch.log(counts / counts.sum()).float()
 
 
-def load_penn_treebank(source: str | os.PathLike[str]) -> Corpus:
-    """Read ptb.{train,valid,test}.txt from a folder, or from a zip with them at any depth.
+def load_corpus(source: str | os.PathLike[str], words: int | None = None) -> Corpus:
+    """Read a corpus (see WHERE_TO_GET_IT) with a vocabulary of at most `words` words.
 
-    Raises EgretError where a file is missing, is not UTF-8, is empty, or holds a word that the
-    training text lacks (as the published preprocessing never does).
+    With a limit the most frequent words of the training text stay, and all others become UNKNOWN, which
+    is one of them; without one, every word of the training text does. Raises EgretError where a file is
+    missing, is not UTF-8 or is empty, or where there is no limit and another text has a word train lacks.
     """
     texts = _read_texts(Path(source))
-    words = {split: _words(split, text) for split, text in texts.items()}
+    words_of = {split: _words(f"{source}: {split}", text) for split, text in texts.items()}
     counts: dict[str, int] = {}
-    for word in words["train"]:
+    for word in words_of["train"]:
         counts[word] = counts.get(word, 0) + 1
     vocabulary = sorted(counts, key=lambda word: -counts[word])
+    if words is not None and len(vocabulary) > words:
+        kept = [word for word in vocabulary if word != UNKNOWN][: words - 1]
+        unknown = sum(counts.values()) - sum(counts[word] for word in kept)
+        before = sum(counts[word] >= unknown for word in kept)
+        vocabulary = [*kept[:before], UNKNOWN, *kept[before:]]
     numbers = {word: number for number, word in enumerate(vocabulary)}
+    other = numbers.get(UNKNOWN) if words is not None else None
     streams: dict[str, Tensor] = {}
-    for split in SPLITS:
-        try:
-            streams[split] = torch.tensor([numbers[word] for word in words[split]], dtype=torch.int64)
-        except KeyError as error:
+    for split, text in words_of.items():
+        found = [numbers.get(word, other) for word in text]
+        if None in found:
             raise EgretError(
-                f"{source}: ptb.{split}.txt holds the word {error.args[0]!r}, which ptb.train.txt "
-                f"lacks, so the three files are not of one preprocessing. {WHERE_TO_GET_IT}"
-            ) from error
-    return Corpus(vocabulary, streams["train"], streams["valid"], streams["test"])
+                f"{source}: {split} holds the word {text[found.index(None)]!r}, which train lacks. Set "
+                f"`vocabulary` in the recipe, so that rare words become {UNKNOWN}, or use texts of one "
+                "preprocessing."
+            )
+        streams[split] = torch.tensor(found, dtype=torch.int64)
+    return Corpus(_name(Path(source), vocabulary), vocabulary, *(streams[split] for split in SPLITS))
+
+
+def _name(source: Path, vocabulary: list[str]) -> str:
+    """Return PENN_TREEBANK for what has its 10 000 words with numbers as N, or else the file's own name."""
+    return PENN_TREEBANK if len(vocabulary) == 10000 and "N" in vocabulary[:5] else source.stem
 
 
 def streams(tokens: Tensor, count: int) -> Tensor:
@@ -82,38 +107,56 @@ def windows(parallel: Tensor, steps: int, start: int = 0) -> Iterator[tuple[Tens
 
 
 def _read_texts(source: Path) -> dict[str, str]:
-    names = {split: f"ptb.{split}.txt" for split in SPLITS}
+    """Return the text of each split."""
     try:
         if source.is_dir():
-            raw = {
-                split: (source / name).read_bytes()
-                for split, name in names.items()
-                if (source / name).is_file()
-            }
-        elif source.is_file():
+            raw = _splits({path.name: path for path in sorted(source.iterdir())}, source)
+            texts = {split: path.read_bytes() for split, path in raw.items()}
+        elif zipfile.is_zipfile(source):
             with zipfile.ZipFile(source) as archive:
-                members = {PurePosixPath(member).name: member for member in archive.namelist()}
-                raw = {split: archive.read(members[name]) for split, name in names.items() if name in members}
+                members = _splits(
+                    {PurePosixPath(member).name: member for member in archive.namelist()}, source
+                )
+                texts = {split: archive.read(member) for split, member in members.items()}
+        elif source.is_file():
+            return _cut(source.read_bytes().decode("utf-8"))
         else:
-            raise EgretError(f"There is neither a folder nor a zip at {source}. {WHERE_TO_GET_IT}")
-    except zipfile.BadZipFile as error:
-        raise EgretError(f"{source} is neither a folder nor a zip archive. {WHERE_TO_GET_IT}") from error
-    except OSError as error:
-        raise EgretError(f"{source} cannot be read: {error.strerror or error}. {WHERE_TO_GET_IT}") from error
-    for split, name in names.items():
-        if split not in raw:
-            raise EgretError(f"{source} lacks {name}. {WHERE_TO_GET_IT}")
-    try:
-        return {split: content.decode("utf-8") for split, content in raw.items()}
+            raise EgretError(f"There is no folder, zip or text at {source}. {WHERE_TO_GET_IT}")
+        return {split: content.decode("utf-8") for split, content in texts.items()}
     except UnicodeDecodeError as error:
-        raise EgretError(f"{source}: a file is not UTF-8 text. {WHERE_TO_GET_IT}") from error
+        raise EgretError(f"{source}: a text is not UTF-8. {WHERE_TO_GET_IT}") from error
+    except (OSError, zipfile.BadZipFile) as error:
+        raise EgretError(f"{source} cannot be read: {error}. {WHERE_TO_GET_IT}") from error
 
 
-def _words(split: str, text: str) -> list[str]:
+def _splits(files: dict[str, _File], source: Path) -> dict[str, _File]:
+    """Return the file of each split, from files by their names."""
+    found: dict[str, _File] = {}
+    for name, file in files.items():
+        match = SPLIT_FILE.fullmatch(name)
+        if match is not None:
+            if match[1] in found:
+                raise EgretError(f"{source} holds two files of {match[1]}. {WHERE_TO_GET_IT}")
+            found[match[1]] = file
+    for split in SPLITS:
+        if split not in found:
+            raise EgretError(f"{source} lacks {split}.txt. {WHERE_TO_GET_IT}")
+    return found
+
+
+def _cut(text: str) -> dict[str, str]:
+    """Cut one text into splits: of its lines, the last tenth half valid, half test."""
+    lines = text.splitlines()
+    ends = [len(lines) * 18 // 20, len(lines) * 19 // 20]
+    parts = (lines[: ends[0]], lines[ends[0] : ends[1]], lines[ends[1] :])
+    return {split: "\n".join(part) for split, part in zip(SPLITS, parts, strict=True)}
+
+
+def _words(about: str, text: str) -> list[str]:
     words: list[str] = []
     for line in text.splitlines():
-        words += line.split()
-        words.append(END_OF_SENTENCE)
+        # (WikiText has blank lines between its paragraphs; they are sentences without words.)
+        words += [*line.split(), END_OF_SENTENCE]
     if len(words) < 2:
-        raise EgretError(f"ptb.{split}.txt is empty. {WHERE_TO_GET_IT}")
+        raise EgretError(f"{about} is empty. {WHERE_TO_GET_IT}")
     return words

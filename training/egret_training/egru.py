@@ -12,16 +12,27 @@ window is one matrix product ahead of it, the weight gradients are one each afte
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-SURROGATE_HEIGHT = 0.7
-"""Height of the triangle that stands for the derivative of the event indicator (EvNN's dampening factor)."""
 
-SURROGATE_SLOPE = 1.0
-"""The triangle is zero from 1 / SURROGATE_SLOPE off the threshold (EvNN's pseudo-derivative support)."""
+@dataclass(frozen=True)
+class Surrogate:
+    """What stands for the derivative of the event indicator: EvNN's triangle around the threshold."""
+
+    height: float = 0.7
+    """At the threshold (EvNN's dampening factor)."""
+    slope: float = 1.0
+    """It is zero from 1 / slope off the threshold (EvNN's pseudo-derivative support is this width)."""
+    jump: float | None = 0.5
+    """What an event's coming is taken to add to an output; None: the cell itself, as in EvNN.
+
+    That is true at the threshold only. Elsewhere it is too small, and for a negative cell of the wrong sign:
+    the gradient then pushes away from firing a neuron whose output is wanted.
+    """
 
 
 class StepArithmetic(Protocol):
@@ -62,14 +73,28 @@ class EgruRun(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx, inputs, recurrent_weights, reset_bias, threshold, output, cell, arithmetic, product_type
+        ctx,
+        inputs,
+        recurrent_weights,
+        reset_bias,
+        threshold,
+        output,
+        cell,
+        arithmetic,
+        product_type,
+        surrogate,
+        activity_target=None,
+        activity_weight=0.0,
     ):
         """Run T steps for S streams.
 
         inputs [T, S, 3H]: products with the layer's inputs, biases included; recurrent_weights [3H, H];
         reset_bias, threshold [H]; output, cell [S, H]: the state. `arithmetic` is a StepArithmetic,
-        `product_type` the dtype of the operands of matrix products. Returns outputs [T, S, H] and the new
-        cell [S, H], which carries no gradient (windows are truncated).
+        `product_type` the dtype of the operands of matrix products, `surrogate` a Surrogate. Returns outputs
+        [T, S, H] and the new cell [S, H], which carries no gradient (windows are truncated).
+
+        Where `activity_target` is given, the gradients are those of the loss plus
+        activity_weight * max(0, a - activity_target)^2, a being the share of events among outputs.
         """
         steps, streams, neurons = inputs.shape[0], output.shape[0], output.shape[1]
         outputs = inputs.new_empty(steps + 1, streams, neurons)
@@ -84,7 +109,11 @@ class EgruRun(torch.autograd.Function):
                 saved[slot, t] = value
             cell = torch.addcmul(c, o, threshold, value=-1)
         ctx.save_for_backward(saved, outputs, recurrent_weights, threshold)
-        ctx.product_type = product_type
+        ctx.product_type, ctx.surrogate = product_type, surrogate
+        ctx.event_cost = 0.0
+        if activity_target is not None:
+            excess = float(saved[5].mean()) - activity_target
+            ctx.event_cost = 2.0 * activity_weight * max(0.0, excess) / saved[5].numel()
         ctx.mark_non_differentiable(cell)
         return outputs[1:], cell
 
@@ -94,10 +123,9 @@ class EgruRun(torch.autograd.Function):
         weights = recurrent_weights.to(ctx.product_type)
         z, r, g, gr, c, o, before = saved.unbind(0)
         steps, streams, neurons = z.shape
+        slope, jump = ctx.surrogate.slope, ctx.surrogate.jump
         # Everything that does not depend on the gradients that flow back in time, for all steps at once.
-        surrogate = (
-            (c - threshold).abs_().mul_(-SURROGATE_SLOPE).add_(1.0).clamp_(min=0.0).mul_(SURROGATE_HEIGHT)
-        )
+        surrogate = (c - threshold).abs_().mul_(-slope).add_(1.0).clamp_(min=0.0).mul_(ctx.surrogate.height)
         to_z = (before - g).mul_(z).mul_(1 - z)
         to_g = (1 - z).mul_(1 - g * g)
         to_r = gr.mul(r).mul_(1 - r)
@@ -106,7 +134,9 @@ class EgruRun(torch.autograd.Function):
         grad_y = grad_outputs[steps - 1]
         grad_cell = torch.zeros_like(grad_y)
         for t in range(steps - 1, -1, -1):
-            through = torch.addcmul(grad_y * c[t], grad_cell, threshold, value=-1).mul_(surrogate[t])
+            to_event = grad_y * (c[t] if jump is None else jump)
+            through = torch.addcmul(to_event, grad_cell, threshold, value=-1)
+            through.add_(ctx.event_cost).mul_(surrogate[t])
             grad_threshold.sub_(torch.addcmul(through, grad_cell, o[t]).sum(0))
             grad_c = torch.addcmul(grad_cell, grad_y, o[t]).add_(through)
             sums = grad_sums[t]
@@ -129,7 +159,7 @@ class EgruRun(torch.autograd.Function):
         )
         grad_inputs = torch.cat((grad_sums[..., : 2 * neurons], grad_sums[..., 3 * neurons :]), dim=-1)
         grad_bias = recurrent_sums[:, 2 * neurons :].sum(0)
-        return grad_inputs, grad_weights, grad_bias, grad_threshold, None, None, None, None
+        return grad_inputs, grad_weights, grad_bias, grad_threshold, *(None,) * 7
 
 
 class MixedLinear(torch.autograd.Function):
@@ -170,6 +200,10 @@ class EgruLayer(nn.Module):
         self.bias = nn.Parameter(bias)
         """[4, H]: z, r, gx (outside the reset gate), gr (inside it)."""
         self.threshold = nn.Parameter(torch.full((neurons,), threshold))
+        self.activity_target: float | None = None
+        """The share of neurons that training lets fire for free; None: any."""
+        self.activity_weight = 0.0
+        self.surrogate = Surrogate()
 
     def initial_state(self, streams: int) -> tuple[Tensor, Tensor]:
         """Return (outputs, cells) of `streams` streams at rest, [streams, H] each."""
@@ -177,19 +211,34 @@ class EgruLayer(nn.Module):
         return zeros, zeros.clone()
 
     def forward(
-        self, x: Tensor, state: tuple[Tensor, Tensor], product_type: torch.dtype
+        self,
+        x: Tensor,
+        state: tuple[Tensor, Tensor],
+        product_type: torch.dtype,
+        recurrent_dropout: float = 0.0,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Run a window: x [T, S, I] -> outputs [T, S, H] and the state after it (cut from the graph)."""
+        """Run a window: x [T, S, I] -> outputs [T, S, H] and the state after it (cut from the graph).
+
+        `recurrent_dropout` is the share of recurrent weights to drop for the window.
+        """
         inputs = MixedLinear.apply(
             x, self.input_weights.reshape(-1, self.inputs), self.bias[:3].reshape(-1), product_type
         )
         outputs, cell = EgruRun.apply(
             inputs,
-            self.recurrent_weights.reshape(-1, self.neurons),
+            drop_weights(self.recurrent_weights, recurrent_dropout).reshape(-1, self.neurons),
             self.bias[3],
             self.threshold,
             *state,
             FLOAT,
             product_type,
+            self.surrogate,
+            self.activity_target,
+            self.activity_weight,
         )
         return outputs, (outputs[-1].detach(), cell)
+
+
+def drop_weights(weights: Tensor, share: float) -> Tensor:
+    """Set this share of weights to zero and scale up the others (DropConnect: Wan and others, 2013)."""
+    return nn.functional.dropout(weights, share) if share else weights

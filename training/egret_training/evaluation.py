@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from egret.errors import EgretError
 from egret.reference import ReferenceModel
 from egret_training import data
 from egret_training.export import from_checkpoint
+from egret_training.macs import InputEvents
 from egret_training.model import EgruLanguageModel
 from egret_training.quantization import ExactEvaluation
 
@@ -67,6 +69,8 @@ class IntegerFigures:
     """Per layer, the share of neurons that fired, averaged over tokens."""
     macs_per_token: float | None = None
     """Non-zero weights times events, as counted; None where the model does not count them."""
+    events: InputEvents | None = None
+    """Which neurons they were; None as above."""
 
 
 def _chunks(tokens: Tensor, about: str) -> Iterator[tuple[Tensor, Tensor]]:
@@ -80,15 +84,22 @@ def evaluate_reference(checkpoint: Checkpoint, tokens: Tensor, about: str = "ref
     """Run int64 [T] tokens as one stream through egret.reference; `about` labels the progress bar."""
     model = ReferenceModel(checkpoint)
     losses: list[npt.NDArray[np.float64]] = []
-    events = np.zeros(len(checkpoint.layers), dtype=np.int64)
+    every = [np.zeros(layer.neurons, dtype=np.int64) for layer in checkpoint.layers]
+    last = [np.zeros_like(layer) for layer in every]
     macs = 0
     for inputs, targets in _chunks(tokens, about):
         trace = model.run(inputs.numpy().astype(np.uint32), logits=True)
         assert trace.logits is not None
         losses.append(token_losses(trace.logits, targets.numpy()))
-        events += trace.event_counts().sum(axis=1)
+        for layer, steps in enumerate(trace.events):
+            indices = np.concatenate([indices for indices, _ in steps])
+            every[layer] += np.bincount(indices, minlength=every[layer].size)
+            last[layer] = np.bincount(steps[-1][0], minlength=every[layer].size)
         macs += int(trace.macs.sum())
-    return _figures(losses, events, [layer.neurons for layer in checkpoint.layers], macs)
+    counts = np.array([layer.sum() for layer in every], dtype=np.int64)
+    figures = _figures(losses, counts, [layer.neurons for layer in checkpoint.layers], macs)
+    before_last = [layer - final for layer, final in zip(every, last, strict=True)]
+    return dataclasses.replace(figures, events=InputEvents(figures.tokens, before_last, every))
 
 
 def evaluate_brevitas(checkpoint: Checkpoint, tokens: Tensor, about: str = "Brevitas") -> IntegerFigures:

@@ -12,10 +12,10 @@ from torch import Tensor
 from egret.checkpoint import Checkpoint, Layer
 from egret_training.model import Shape
 from egret_training.quantization import QuantizedEgruLanguageModel
-from egret_training.quantizers import WEIGHT_BITS
+from egret_training.quantizers import NARROW_DECODER_FRACTION_BITS, WEIGHT_BITS
 
 HALF_RANGE = 1 << (WEIGHT_BITS - 2)
-"""A row's unit is the smallest power of two that holds it: its largest weight has at least this many."""
+"""A row's unit is the smallest power of two that holds it: 8 bits use at least this many of its units."""
 
 
 @torch.no_grad()
@@ -65,17 +65,23 @@ def to_checkpoint(
 def from_checkpoint(checkpoint: Checkpoint) -> QuantizedEgruLanguageModel:
     """Return a model whose quantisers give exactly the integers of a checkpoint that `to_checkpoint` made."""
     sizes = [layer.neurons for layer in checkpoint.layers]
-    shape = Shape(len(checkpoint.vocabulary), checkpoint.embedding.shape[1], sizes)
+    shape = Shape(
+        len(checkpoint.vocabulary),
+        checkpoint.embedding.shape[1],
+        sizes,
+        weight_bits=(bits := _weight_bits(checkpoint)),
+        decoder_weight_bits=_decoder_weight_bits(checkpoint),
+    )
     model = QuantizedEgruLanguageModel(shape, checkpoint.embedding_fraction_bits).double()
     for index, (layer, values) in enumerate(zip(model.stack, checkpoint.layers, strict=True)):
         inputs = torch.from_numpy(values.input_weights.astype(np.float64))
         recurrent = torch.from_numpy(values.recurrent_weights.astype(np.float64))
         if index:
-            shared = _off_the_edge(torch.cat((inputs[:2], recurrent[:2]), dim=2))
-            inputs = torch.cat((shared[..., : layer.inputs], _off_the_edge(inputs[2:])))
-            recurrent = torch.cat((shared[..., layer.inputs :], _off_the_edge(recurrent[2:])))
+            shared = _off_the_edge(torch.cat((inputs[:2], recurrent[:2]), dim=2), bits)
+            inputs = torch.cat((shared[..., : layer.inputs], _off_the_edge(inputs[2:], bits)))
+            recurrent = torch.cat((shared[..., layer.inputs :], _off_the_edge(recurrent[2:], bits)))
         else:
-            inputs, recurrent = _off_the_edge(inputs), _off_the_edge(recurrent)
+            inputs, recurrent = _off_the_edge(inputs, WEIGHT_BITS), _off_the_edge(recurrent, bits)
         layer.input_weights.copy_(inputs * _units(values.input_fraction_bits)[..., None])
         layer.recurrent_weights.copy_(recurrent * _units(values.recurrent_fraction_bits)[..., None])
         layer.bias.copy_(torch.from_numpy(values.bias.astype(np.float64)) * model.arithmetic.stored_sum.unit)
@@ -87,7 +93,7 @@ def from_checkpoint(checkpoint: Checkpoint) -> QuantizedEgruLanguageModel:
     assert model.own_decoder_weights is not None
     decoder = torch.from_numpy(checkpoint.decoder_weights.astype(np.float64))
     model.own_decoder_weights.copy_(
-        _off_the_edge(decoder) * _units(checkpoint.decoder_fraction_bits)[:, None]
+        _off_the_edge(decoder, WEIGHT_BITS) * _units(checkpoint.decoder_fraction_bits)[:, None]
     )
     model.decoder_bias.copy_(
         torch.from_numpy(checkpoint.decoder_bias.astype(np.float64)) * model.arithmetic.stored_sum.unit
@@ -95,10 +101,34 @@ def from_checkpoint(checkpoint: Checkpoint) -> QuantizedEgruLanguageModel:
     return model
 
 
-def _off_the_edge(integers: Tensor) -> Tensor:
-    """Add a quarter to weights of +-64 in rows with none larger: half the unit would hold such a row."""
-    on_edge = integers.abs().amax(dim=-1, keepdim=True) == HALF_RANGE
-    return torch.where(on_edge & (integers.abs() == HALF_RANGE), integers * (1 + 0.25 / HALF_RANGE), integers)
+def _decoder_weight_bits(checkpoint: Checkpoint) -> int:
+    """Return how many bits the decoder was quantised with: rows of 8 bits use their whole range."""
+    largest = int(np.abs(checkpoint.decoder_weights.astype(np.int16)).max())
+    narrow = (
+        largest < HALF_RANGE
+        and (checkpoint.decoder_fraction_bits == NARROW_DECODER_FRACTION_BITS).all()
+        and largest > 0
+    )
+    return max(2, largest.bit_length() + 1) if narrow else WEIGHT_BITS
+
+
+def _weight_bits(checkpoint: Checkpoint) -> int:
+    """Return how many bits the layers were quantised with: the largest weight of a row uses them all."""
+    largest = max(
+        int(np.abs(weights.astype(np.int16)).max())
+        for index, layer in enumerate(checkpoint.layers)
+        for weights in (layer.input_weights, layer.recurrent_weights)
+        # Those of the first layer always have all bits.
+        if index or weights is not layer.input_weights
+    )
+    return max(2, largest.bit_length() + 1)
+
+
+def _off_the_edge(integers: Tensor, bits: int) -> Tensor:
+    """Add a quarter to weights of half the range in rows with none larger: half the unit would hold those."""
+    half = 1 << (bits - 2)
+    on_edge = integers.abs().amax(dim=-1, keepdim=True) == half
+    return torch.where(on_edge & (integers.abs() == half), integers * (1 + 0.25 / half), integers)
 
 
 def _units(fraction_bits: npt.NDArray[np.int8]) -> Tensor:

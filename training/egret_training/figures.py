@@ -12,6 +12,7 @@ from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret_training.data import Corpus
 from egret_training.evaluation import evaluate_brevitas, evaluate_reference, perplexity, renumber
+from egret_training.macs import mac_table
 from egret_training.saved import load_model
 
 
@@ -56,6 +57,7 @@ def integer_figures(
     """
     tokens = renumber(corpus, checkpoint.vocabulary, split)
     reference = evaluate_reference(checkpoint, tokens, f"reference, {split}")
+    assert reference.events is not None
     result: dict[str, Any] = {
         "tokens": reference.tokens,
         "perplexity_reference": reference.perplexity,
@@ -64,11 +66,12 @@ def integer_figures(
             **expected_macs(checkpoint, reference.activity),
             "counted": round(reference.macs_per_token or 0.0, 1),
         },
+        "macs_by_count": mac_table(checkpoint, reference.events),
     }
     if brevitas:
         exact = evaluate_brevitas(checkpoint, tokens, f"Brevitas, {split}")
         result["perplexity_brevitas"] = exact.perplexity
-        if dataclasses.replace(reference, macs_per_token=None) != exact:
+        if dataclasses.replace(reference, macs_per_token=None, events=None) != exact:
             raise EgretError(
                 f"The Brevitas model ({exact}) and the reference ({reference}) differ on {split}."
             )

@@ -9,8 +9,9 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from egret_training.cells import Layer, make_layer
 from egret_training.egru import EgruLayer
-from egret_training.loss import decoder_cross_entropy
+from egret_training.loss import decoder_cross_entropy, sampled_cross_entropy
 
 State = list[tuple[Tensor, Tensor]]
 """Per layer: outputs [S, H] and cells [S, H]."""
@@ -33,6 +34,11 @@ class Shape:
     layers: list[int]
     tied: bool = False
     """Whether the decoder's weights are the embedding (until `untie`); the last layer must be as wide."""
+    weight_bits: int = 8
+    decoder_weight_bits: int = 8
+    """Bits of a weight of a layer, and of the decoder, once they are quantised."""
+    cell: str = "egru"
+    """What the layers are made of: one of cells.CELLS."""
 
 
 @dataclass
@@ -44,6 +50,8 @@ class Dropout:
     embedding: float = 0.0
     between: float = 0.0
     output: float = 0.0
+    recurrent: float = 0.0
+    """Of the recurrent weights (DropConnect: Wan and others, 2013), for a whole window and all streams."""
 
 
 class EgruLanguageModel(nn.Module):
@@ -55,7 +63,9 @@ class EgruLanguageModel(nn.Module):
         self.shape = shape
         self.embedding = nn.Parameter(torch.randn(shape.vocabulary, shape.embedding) * EMBEDDING_SPREAD)
         sizes = [shape.embedding, *shape.layers]
-        self.layers = nn.ModuleList(EgruLayer(*pair) for pair in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(
+            make_layer(shape.cell, *pair) for pair in zip(sizes, sizes[1:], strict=False)
+        )
         if shape.tied:
             if sizes[-1] != shape.embedding:
                 raise ValueError("a tied decoder needs a last layer as wide as the embedding")
@@ -72,9 +82,14 @@ class EgruLanguageModel(nn.Module):
         return self.embedding * TIED_SCALE if self.own_decoder_weights is None else self.own_decoder_weights
 
     @property
-    def stack(self) -> Sequence[EgruLayer]:
+    def stack(self) -> Sequence[Layer]:
         """The layers, from the embedding up, under their type."""
-        return [cast(EgruLayer, layer) for layer in self.layers]
+        return [cast(Layer, layer) for layer in self.layers]
+
+    @property
+    def event_layers(self) -> list[EgruLayer]:
+        """Those of them that are EGRU layers."""
+        return [layer for layer in self.layers if isinstance(layer, EgruLayer)]
 
     def untie(self) -> None:
         """Give the decoder weights of its own, equal to those it has; no effect where they are its own."""
@@ -103,33 +118,48 @@ class EgruLanguageModel(nn.Module):
         self, tokens: Tensor, state: State, product_type: torch.dtype, dropout: Dropout | None = None
     ) -> tuple[list[Tensor], State]:
         """Run a window: int64 [T, S] -> outputs of every layer, [T, S, H] each, and the state after it."""
-        table = self.embedding_table()
+        x = nn.functional.embedding(tokens, self.embedding_table())
         if dropout is not None and dropout.words:
             keep = 1.0 - dropout.words
-            table = table * torch.empty(table.shape[0], 1).bernoulli_(keep).div_(keep)
-        x = locked_dropout(nn.functional.embedding(tokens, table), dropout.embedding if dropout else 0.0)
+            x = x * torch.empty(self.shape.vocabulary).bernoulli_(keep).div_(keep)[tokens, None]
+        x = locked_dropout(x, dropout.embedding if dropout else 0.0)
         outputs: list[Tensor] = []
         new_state: State = []
         for layer, layer_state in zip(self.stack, state, strict=True):
             if outputs:
                 x = locked_dropout(outputs[-1], dropout.between if dropout else 0.0)
-            output, after = layer(x, layer_state, product_type)
+            output, after = layer(x, layer_state, product_type, dropout.recurrent if dropout else 0.0)
             outputs.append(output)
             new_state.append(after)
         return outputs, new_state
 
-    def loss(
+    # DistributedDataParallel wraps what calling a module does.
+    def forward(
         self,
         tokens: Tensor,
         targets: Tensor,
         state: State,
         product_type: torch.dtype,
         dropout: Dropout | None = None,
+        sample: tuple[int, int] | None = None,
     ) -> tuple[Tensor, State, list[Tensor]]:
-        """Return the mean cross-entropy in nats, the state after the window, and the layers' outputs."""
+        """Return the mean cross-entropy in nats, the state after the window, and the layers' outputs.
+
+        With `sample` (see sampled_cross_entropy) the cross-entropy is an estimate.
+        """
         outputs, after = self.hidden(tokens, state, product_type, dropout)
         last = locked_dropout(outputs[-1], dropout.output if dropout else 0.0)
-        loss = decoder_cross_entropy(last, *self.decoder(), targets, product_type)
+        weights: Tensor
+        bias: Tensor
+        if self.own_decoder_weights is None:
+            # The same product, with the smaller of the two factors scaled.
+            last, weights, bias = last * TIED_SCALE, self.embedding, self.decoder_bias
+        else:
+            weights, bias = self.decoder()
+        if sample is None:
+            loss = decoder_cross_entropy(last, weights, bias, targets, product_type)
+        else:
+            loss = sampled_cross_entropy(last, weights, bias, targets, sample, product_type)
         return loss, after, outputs
 
 

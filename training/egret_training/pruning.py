@@ -1,48 +1,29 @@
-"""Lane-balanced magnitude pruning: every lane of the kernel gets the same number of weights of a column.
-
-Row j of a layer or of the decoder belongs to slot j mod slots, slots = engines * lanes (docs/formats.md,
-section 3). A column takes as many bus beats as its fullest lane has entries, so weights that are spread
-evenly cost the fewest cycles.
-"""
+"""Magnitude pruning of a whole model, each matrix for the lanes and the gap field that will read it."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from egret_training.masks import gap_aware_mask, lane_balanced_mask
 from egret_training.model import EgruLanguageModel
+from egret_training.recipe import Pruning
 
 DECODER = "own_decoder_weights"
 
 
-def lane_balanced_mask(weights: Tensor, sparsity: float, slots: int) -> Tensor:
-    """Return which weights to keep, bool of the shape of `weights` [gates, rows, columns].
+@dataclass(frozen=True)
+class Constraint:
+    """What the kernel wants of a matrix."""
 
-    In each column, each slot keeps the same number of its largest weights: the gates of a slot's rows count
-    together, as they share the slot's memory. The number is the largest with which at least `sparsity` of
-    the weights go; where `rows` is no multiple of `slots`, at most what the smallest slot has.
-    """
-    gates, rows, columns = weights.shape
-    groups = -(-rows // slots)
-    keep = min(int((1.0 - sparsity) * gates * rows / slots + 1e-9), gates * (rows // slots))
-    if sparsity <= 0.0:
-        return torch.ones_like(weights, dtype=torch.bool)
-    # Padding has size -1 and is never kept.
-    sizes = weights.new_full((gates, groups * slots, columns), -1.0)
-    sizes[:, :rows] = weights.detach().abs()
-    by_slot = (
-        sizes.reshape(gates, groups, slots, columns)
-        .permute(2, 3, 0, 1)
-        .reshape(slots, columns, gates * groups)
-    )
-    chosen = torch.zeros_like(by_slot, dtype=torch.bool)
-    chosen.scatter_(2, by_slot.topk(keep, dim=2).indices, True)
-    mask = (
-        chosen.reshape(slots, columns, gates, groups)
-        .permute(2, 3, 0, 1)
-        .reshape(gates, groups * slots, columns)
-    )
-    return mask[:, :rows].contiguous()
+    slots: int
+    """Engines times lanes."""
+    gap_bits: int | None
+    """None: runs of zeros may have any length."""
+    order: tuple[int, ...]
+    """Which gate stands where in a column."""
 
 
 def prunable_weights(model: EgruLanguageModel) -> dict[str, Tensor]:
@@ -57,16 +38,42 @@ def prunable_weights(model: EgruLanguageModel) -> dict[str, Tensor]:
     return found
 
 
-def draw_masks(
-    model: EgruLanguageModel, sparsity: float, slots: int, decoder_sparsity: float | None = None
-) -> dict[str, Tensor]:
-    """Return lane-balanced masks for every prunable weight, bool, under the names of `prunable_weights`.
+def constraint_of(name: str, pruning: Pruning) -> Constraint:
+    """Return the constraint on a matrix, by its name in `prunable_weights`."""
+    if name == DECODER:
+        slots = pruning.slots if pruning.decoder_slots is None else pruning.decoder_slots
+        gap_bits = pruning.gap_bits if pruning.decoder_gap_bits is None else pruning.decoder_gap_bits
+        return Constraint(slots, gap_bits, (0,))
+    if name.endswith("recurrent_weights"):
+        return Constraint(pruning.slots, pruning.gap_bits, (0, 1, 2))
+    # In the columns of input weights g comes first (docs/formats.md, section 3). Those of the first layer
+    # are folded into the token table: no column holds them.
+    gap_bits = None if name.startswith("layers.0.") else pruning.gap_bits
+    return Constraint(pruning.slots, gap_bits, (2, 0, 1))
 
-    `decoder_sparsity` is the decoder's own share, `sparsity` where None.
+
+def draw_mask(weights: Tensor, sparsity: float, constraint: Constraint) -> Tensor:
+    """Return which of [gates, rows, columns] to keep under a constraint, bool of the same shape."""
+    if constraint.gap_bits is None:
+        return lane_balanced_mask(weights, sparsity, constraint.slots)
+    order = torch.tensor(constraint.order)
+    ordered = gap_aware_mask(weights[order], sparsity, constraint.slots, constraint.gap_bits)
+    return ordered[order.argsort()]
+
+
+def draw_masks(
+    model: EgruLanguageModel, pruning: Pruning, sparsity: float, decoder_sparsity: float
+) -> dict[str, Tensor]:
+    """Return masks for every prunable weight, bool, under the names of `prunable_weights`.
+
+    `sparsity` and `decoder_sparsity` are the shares to remove now, which may be less than those of `pruning`.
     """
-    own = {DECODER: sparsity if decoder_sparsity is None else decoder_sparsity}
     return {
-        name: lane_balanced_mask(weights.detach(), own.get(name, sparsity), slots)
+        name: draw_mask(
+            weights.detach(),
+            decoder_sparsity if name == DECODER else sparsity,
+            constraint_of(name, pruning),
+        )
         for name, weights in prunable_weights(model).items()
     }
 

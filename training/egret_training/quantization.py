@@ -15,18 +15,20 @@ import torch
 from torch import Tensor, nn
 
 from egret.arithmetic import GATE_INDEX_OFFSET, GATE_OUTPUT_ONE, SIGMOID, TANH
-from egret_training.egru import EgruLayer, EgruRun, MixedLinear
+from egret_training.egru import EgruLayer, EgruRun, MixedLinear, drop_weights
 from egret_training.model import EgruLanguageModel, Shape
 from egret_training.quantizers import (
+    WEIGHT_BITS,
     ActivationQuantizer,
     CellQuant,
     EventQuant,
     GateInputQuant,
-    RowWeightQuant,
+    NarrowDecoderQuantizer,
     StoredSumQuant,
     SumQuant,
     WeightQuantizer,
     embedding_quantizer,
+    row_weight_quant,
 )
 
 EMBEDDING_FRACTION_BITS = 6
@@ -94,17 +96,21 @@ class QuantizedLayerParameters:
 class QuantizedEgruLayer(EgruLayer):
     """An EGRU layer in the kernel's arithmetic; the first layer's input product is a folded table's entry."""
 
-    def __init__(self, inputs: int, neurons: int, arithmetic: KernelArithmetic, first: bool) -> None:
+    def __init__(
+        self, inputs: int, neurons: int, arithmetic: KernelArithmetic, first: bool, weight_bits: int
+    ) -> None:
         super().__init__(inputs, neurons)
         self.arithmetic, self.first = arithmetic, first
+        rows = row_weight_quant(weight_bits)
         if first:
-            self.quantize_input = WeightQuantizer(RowWeightQuant, 3 * neurons, inputs)
-            self.quantize_recurrent = WeightQuantizer(RowWeightQuant, 3 * neurons, neurons)
+            # (They are folded into a table, so no bus carries them.)
+            self.quantize_input = WeightQuantizer(row_weight_quant(WEIGHT_BITS), 3 * neurons, inputs)
+            self.quantize_recurrent = WeightQuantizer(rows, 3 * neurons, neurons)
         else:
             # z and r add up inputs and recurrence in one accumulator, so in one unit: their rows are one row.
-            self.quantize_shared = WeightQuantizer(RowWeightQuant, 2 * neurons, inputs + neurons)
-            self.quantize_input = WeightQuantizer(RowWeightQuant, neurons, inputs)
-            self.quantize_recurrent = WeightQuantizer(RowWeightQuant, neurons, neurons)
+            self.quantize_shared = WeightQuantizer(rows, 2 * neurons, inputs + neurons)
+            self.quantize_input = WeightQuantizer(rows, neurons, inputs)
+            self.quantize_recurrent = WeightQuantizer(rows, neurons, neurons)
 
     def quantized(self) -> QuantizedLayerParameters:
         """Return the quantised parameters, differentiable straight through."""
@@ -138,6 +144,7 @@ class QuantizedEgruLayer(EgruLayer):
         state: tuple[Tensor, Tensor],
         parameters: QuantizedLayerParameters,
         product_type: torch.dtype,
+        recurrent_dropout: float = 0.0,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """As EgruLayer.forward, with what `quantized` gave (in evaluation once for many windows)."""
         h = self.neurons
@@ -153,19 +160,26 @@ class QuantizedEgruLayer(EgruLayer):
             sums = torch.cat((sums[..., : 2 * h], self.arithmetic.sum(sums[..., 2 * h :])), dim=-1)
         outputs, cell = EgruRun.apply(
             sums,
-            parameters.recurrent_weights.reshape(3 * h, h),
+            drop_weights(parameters.recurrent_weights, recurrent_dropout).reshape(3 * h, h),
             parameters.bias[3],
             parameters.threshold,
             *state,
             self.arithmetic,
             product_type,
+            self.surrogate,
+            self.activity_target,
+            self.activity_weight,
         )
         return outputs, (outputs[-1].detach(), cell)
 
     def forward(
-        self, x: Tensor, state: tuple[Tensor, Tensor], product_type: torch.dtype
+        self,
+        x: Tensor,
+        state: tuple[Tensor, Tensor],
+        product_type: torch.dtype,
+        recurrent_dropout: float = 0.0,
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        return self.run(x, state, self.quantized(), product_type)
+        return self.run(x, state, self.quantized(), product_type, recurrent_dropout)
 
 
 class QuantizedEgruLanguageModel(EgruLanguageModel):
@@ -177,11 +191,15 @@ class QuantizedEgruLanguageModel(EgruLanguageModel):
         self.arithmetic = KernelArithmetic()
         sizes = [shape.embedding, *shape.layers]
         self.layers = nn.ModuleList(
-            QuantizedEgruLayer(inputs, neurons, self.arithmetic, first=index == 0)
+            QuantizedEgruLayer(inputs, neurons, self.arithmetic, index == 0, shape.weight_bits)
             for index, (inputs, neurons) in enumerate(zip(sizes, sizes[1:], strict=False))
         )
         self.quantize_embedding = embedding_quantizer(embedding_fraction_bits)
-        self.quantize_decoder = WeightQuantizer(RowWeightQuant, shape.vocabulary, sizes[-1])
+        self.quantize_decoder: nn.Module = (
+            NarrowDecoderQuantizer(shape.decoder_weight_bits)
+            if shape.decoder_weight_bits < WEIGHT_BITS
+            else WeightQuantizer(row_weight_quant(WEIGHT_BITS), shape.vocabulary, sizes[-1])
+        )
 
     @classmethod
     def of(cls, model: EgruLanguageModel) -> QuantizedEgruLanguageModel:

@@ -42,10 +42,10 @@ class RoundHalfUp(brevitas.jit.ScriptModule):
 class RowPowerOfTwo(PowerOfTwoRestrictValue):
     """The next power of two, within what gives a row FRACTION_BITS_MINIMUM..FRACTION_BITS_MAXIMUM."""
 
-    def __init__(self) -> None:
+    def __init__(self, bit_width: int) -> None:
         super().__init__(CeilSte())
-        self.lowest = float(WEIGHT_BITS - 1 - FRACTION_BITS_MAXIMUM)
-        self.highest = float(WEIGHT_BITS - 1 - FRACTION_BITS_MINIMUM)
+        self.lowest = float(bit_width - 1 - FRACTION_BITS_MAXIMUM)
+        self.highest = float(bit_width - 1 - FRACTION_BITS_MINIMUM)
 
     @brevitas.jit.script_method
     def forward(self, x: Tensor) -> Tensor:
@@ -55,13 +55,19 @@ class RowPowerOfTwo(PowerOfTwoRestrictValue):
 class RowWeightQuant(Int8WeightPerChannelFixedPoint):
     """int8, narrow range, a unit per row: the smallest power of two that holds the row's largest weight.
 
-    (A largest weight of exactly a power of two saturates by one unit.)
+    (A largest weight of exactly a power of two saturates by one unit.) With another `bit_width`, the same of
+    fewer bits.
     """
 
     float_to_int_impl = RoundHalfUp
     restrict_scaling_impl = RowPowerOfTwo
     restrict_threshold_impl = PowerOfTwoRestrictValue  # of the 2^7 that the scale is divided by
     int_scaling_impl = PowerOfTwoIntScaling
+
+
+def row_weight_quant(bits: int) -> Any:
+    """Return RowWeightQuant for weights of so many bits."""
+    return RowWeightQuant if bits == WEIGHT_BITS else RowWeightQuant.let(bit_width=bits)
 
 
 class _FixedPoint(ExtendedInjector):
@@ -127,6 +133,34 @@ def embedding_quantizer(fraction_bits: int) -> ActivationQuantizer:
     """
     largest = 2.0 ** (WEIGHT_BITS - 1 - fraction_bits)
     return ActivationQuantizer(EmbeddingQuant.let(min_val=-largest, max_val=largest))
+
+
+NARROW_DECODER_FRACTION_BITS = 3
+"""The unit of decoder weights of fewer than 8 bits is 2^-3, the coarsest that a checkpoint has.
+
+Words share it, and large weights saturate: a unit that held each word's largest would round most to zero.
+"""
+
+
+def decoder_weight_limit(bits: int) -> float:
+    """Return the largest decoder weight that fewer than 8 bits hold."""
+    return float((1 << (bits - 1)) - 1) * 2.0**-NARROW_DECODER_FRACTION_BITS
+
+
+class NarrowDecoderQuantizer(nn.Module):
+    """Decoder weights of fewer than 8 bits, in one unit for all; called as a WeightQuantizer is."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        largest = 2.0 ** (bits - 1 - NARROW_DECODER_FRACTION_BITS)
+        self.quantize = ActivationQuantizer(
+            EmbeddingQuant.let(bit_width=bits, min_val=-largest, max_val=largest)
+        )
+
+    def forward(self, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the quantised matrix and the units of its rows, [rows, 1]."""
+        units = torch.full((weights.shape[0], 1), float(self.quantize.unit), dtype=weights.dtype)
+        return self.quantize(weights), units
 
 
 class ActivationQuantizer(nn.Module):

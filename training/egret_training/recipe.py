@@ -26,6 +26,13 @@ class ModelRecipe:
     embedding: int
     layers: list[int]
     tied: bool = False
+    cell: str = "egru"
+    """egru, or gru or lstm to compare it with (which are neither quantised nor exported)."""
+    threshold: float = 0.05
+    """Where all thresholds start."""
+    surrogate_slope: float = 1.0
+    surrogate_jump: float = 0.5
+    """See egru.Surrogate; 0 stands for the cell itself."""
 
 
 @dataclass
@@ -37,10 +44,27 @@ class Pruning:
     """The same for the decoder, if it is to keep more or less than the layers; None: `sparsity` too."""
     slots: int = 10
     """Engines times lanes of the kernel: row j belongs to residue j mod slots."""
+    decoder_slots: int | None = None
+    """The same for the decoder, where it has lanes of its own; None: `slots` too."""
+    gap_bits: int | None = None
+    """Bits of the kernel's gap field, to leave no run of zeros longer than it spans; None: any will do."""
+    decoder_gap_bits: int | None = None
+    """The same for the decoder; None: `gap_bits` too."""
+    redraw: int = 25
+    """Masks are drawn anew every so many updates while the sparsity rises."""
+    at_a_stroke: bool = False
+    """Remove all when the phase starts, and mend what stays (reconstruction.py); not step by step."""
+    frequency_exponent: float = 0.75
+    """At a stroke, a word's weights in the decoder count by its frequency to the power of half of this."""
     start: float = 0.0
     """The share removed when the phase starts; it rises to `sparsity` along a cubic."""
     ramp: float = 0.0
     """The part of the phase, 0..1, over which it rises; masks are drawn anew all along."""
+
+    @property
+    def of_decoder(self) -> float:
+        """The share of the decoder's weights to remove."""
+        return self.sparsity if self.decoder_sparsity is None else self.decoder_sparsity
 
 
 @dataclass
@@ -53,15 +77,36 @@ class Phase:
     final_learning_rate: float = 0.0
     warmup: float = 0.02
     """The part of the phase, 0..1, over which the learning rate rises from zero."""
+    hold: float = 0.0
+    """The part of the phase, 0..1, up to which it stays there before the cosine begins."""
     weight_decay: float = 0.02
+    learn_thresholds: bool = True
     dropout_words: float = 0.0
     dropout_embedding: float = 0.0
     dropout_between: float = 0.0
     dropout_output: float = 0.0
+    softmax_head: int = 0
+    """How many of the most frequent words always count in the softmax; 0 (and no tail): all words do."""
+    softmax_tail: int = 0
+    """How many of the other words do, drawn anew at each update."""
+    activity_targets: list[float] = dataclasses.field(default_factory=list)
+    """Per layer, the share of neurons that may fire for free; empty: all may."""
+    activity_weight: float = 10.0
+    """The loss, in nats, is raised by this times the square of what a layer's activity exceeds its target."""
+    dropout_recurrent: float = 0.0
+    """Of recurrent weights (DropConnect)."""
+    average_from: float = 1.0
+    """From this part of the phase on, 0..1, the weights after each update are averaged; the phase ends with
+    the average. 1: with the last weights, as they are."""
     untie: bool = False
     """Give the decoder weights of its own when the phase starts."""
     quantized: bool = False
     """Train with the kernel's integer arithmetic in the forward pass."""
+    weight_bits: int = 8
+    """Bits of a streamed weight of the layers, with a unit per row that holds its largest."""
+    decoder_weight_bits: int = 8
+    """Bits of a decoder weight. Fewer than 8 have one unit for the whole decoder, and phases that are not
+    quantised keep the weights within what the bits hold."""
     pruning: Pruning | None = None
 
 
@@ -78,6 +123,8 @@ class Recipe:
     window: int = 35
     clip: float = 1.0
     """Largest norm of the gradient."""
+    vocabulary: int | None = None
+    """The most words to tell apart, the most frequent ones, <unk> among them; None: all."""
     evaluation_streams: int = 20
     """Parallel streams of the validation after each epoch (reported figures use one)."""
 
@@ -151,6 +198,12 @@ def _check(recipe: Recipe) -> None:
         not recipe.model.tied or recipe.model.layers[-1] == recipe.model.embedding,
         "a tied decoder needs a last layer as wide as the embedding.",
     )
+    require(
+        0 < recipe.model.threshold < 1 and recipe.model.surrogate_slope > 0,
+        "the threshold must lie between 0 and 1, and the surrogate's slope be positive.",
+    )
+    require(recipe.model.cell in ("egru", "gru", "lstm"), "the cell must be egru, gru or lstm.")
+    require(recipe.vocabulary is None or recipe.vocabulary > 2, "a vocabulary needs more than two words.")
     require(bool(recipe.phases), "there must be a phase.")
     names = [phase.name for phase in recipe.phases]
     require(len(set(names)) == len(names), "phases must have different names.")
@@ -159,13 +212,48 @@ def _check(recipe: Recipe) -> None:
         about = f"phase {phase.name}"
         require(phase.epochs > 0 and phase.learning_rate > 0, f"{about} needs epochs and a learning rate.")
         tied = tied and not phase.untie
+        require(
+            all(2 <= bits <= 8 for bits in (phase.weight_bits, phase.decoder_weight_bits)),
+            f"{about} needs weights of 2 to 8 bits.",
+        )
+        require(
+            phase.decoder_weight_bits == 8 or not tied,
+            f"{about} narrows a tied decoder; untie it there or before.",
+        )
         shares = [phase.dropout_words, phase.dropout_embedding, phase.dropout_between, phase.dropout_output]
-        shares.append(phase.warmup)
+        shares += [phase.warmup, phase.dropout_recurrent, *phase.activity_targets]
+        require(0 <= phase.average_from <= 1, f"{about} needs average_from in [0, 1].")
+        require(
+            recipe.model.cell == "egru"
+            or not (phase.quantized or phase.activity_targets or phase.dropout_recurrent),
+            f"{about}: only the cell egru can be quantised, or have activity targets or dropout_recurrent.",
+        )
+        require(
+            len(phase.activity_targets) in (0, len(recipe.model.layers)),
+            f"{about}: activity_targets needs a value for each layer.",
+        )
+        require(
+            phase.hold < 1 and (phase.hold == 0 or phase.hold >= phase.warmup),
+            f"{about}: hold must be less than 1 and no less than warmup.",
+        )
+        require(
+            (phase.softmax_head > 0) == (phase.softmax_tail > 0),
+            f"{about}: softmax_head and softmax_tail must both be given, or neither.",
+        )
         if phase.pruning is not None:
             pruning = phase.pruning
             require(not tied, f"{about} prunes a tied decoder; untie it there or before.")
             require(
-                pruning.slots > 0 and 0 <= pruning.ramp <= 1, f"{about} needs slots and a ramp in [0, 1]."
+                min(pruning.slots, pruning.redraw, pruning.decoder_slots or 1) > 0 and 0 <= pruning.ramp <= 1,
+                f"{about} needs slots, updates between drawings and a ramp in [0, 1].",
+            )
+            require(
+                not (pruning.at_a_stroke and (pruning.ramp or pruning.start)),
+                f"{about} prunes at a stroke: there is no start and no ramp.",
+            )
+            require(
+                all(bits is None or 1 <= bits <= 8 for bits in (pruning.gap_bits, pruning.decoder_gap_bits)),
+                f"{about} needs gap bits of 1 to 8.",
             )
             shares += [pruning.sparsity, pruning.start, pruning.decoder_sparsity or 0.0]
         require(all(0 <= share < 1 for share in shares), f"{about}: shares must lie in [0, 1).")

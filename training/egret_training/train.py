@@ -2,66 +2,59 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import time
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 from tqdm import tqdm
 
 from egret.errors import EgretError
 from egret_training import data
+from egret_training.constraints import Constraints
 from egret_training.data import Corpus
+from egret_training.distributed import Group
+from egret_training.egru import Surrogate
 from egret_training.evaluation import perplexity
 from egret_training.model import Dropout, EgruLanguageModel, Shape
-from egret_training.pruning import DECODER, apply_masks, draw_masks, sparsity_at
+from egret_training.optimization import WeightAverage, make_optimizer, schedule
 from egret_training.quantization import QuantizedEgruLanguageModel
-from egret_training.recipe import Phase, Pruning, Recipe
-
-THRESHOLD_RANGE = (64 / 32768, 32767 / 32768)
-"""Thresholds that the kernel can hold."""
+from egret_training.recipe import ModelRecipe, Phase, Recipe
+from egret_training.run_folder import STATE, RunFolder
 
 SAVE_SECONDS = 150.0
-REDRAW_UPDATES = 25
-"""Masks are drawn anew every so many updates while the sparsity rises."""
-
-LOG_COLUMNS = (
-    "phase",
-    "epoch",
-    "learning_rate",
-    "train_perplexity",
-    "valid_perplexity",
-    "sparsity",
-    "activity",
-    "seconds",
-)
 
 
 class Trainer:
-    """A run of a recipe in a folder: `state.pt` (the latest state), `log.csv`, PHASE.pt after each phase."""
+    """A run of a recipe in a folder (see RunFolder), by one process or by several that torchrun started."""
 
     def __init__(self, recipe: Recipe, corpus: Corpus, folder: str | os.PathLike[str]) -> None:
         """Start a run in `folder`, or take up the one there; EgretError where that is of another network."""
-        self.recipe, self.corpus, self.folder = recipe, corpus, Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.recipe, self.corpus, self.folder, self.group = recipe, corpus, RunFolder(folder), Group()
         torch.manual_seed(recipe.seed)
         sizes = recipe.model
-        self.model = EgruLanguageModel(
-            Shape(len(corpus.vocabulary), sizes.embedding, sizes.layers, sizes.tied), corpus.log_frequencies()
+        shape = Shape(
+            len(corpus.vocabulary), sizes.embedding, list(sizes.layers), sizes.tied, cell=sizes.cell
         )
-        self.train_streams = data.streams(corpus.train, recipe.streams)
+        self.model = EgruLanguageModel(shape, corpus.log_frequencies())
+        for layer in self.model.event_layers:
+            nn.init.constant_(layer.threshold, sizes.threshold)
+        # From here on each process draws its own dropout.
+        torch.manual_seed(recipe.seed + self.group.rank)
+        self.train_streams = self.group.share(data.streams(corpus.train, recipe.streams))
         self.valid_streams = data.streams(corpus.valid, recipe.evaluation_streams)
         self.phase, self.epoch, self.seconds = 0, 0, 0.0
         self.position: dict[str, Any] | None = None
         self.optimizer_state: dict[str, Any] | None = None
-        self.masks: dict[str, Tensor] = {}
-        if (self.folder / "state.pt").exists():
-            self._resume(self.folder / "state.pt")
+        self.average_state: dict[str, Any] | None = None
+        self.average: WeightAverage | None = None
+        self.constraints = Constraints()
+        saved = self.folder.read_state()
+        if saved is not None:
+            self._resume(saved)
 
     def run(self, until: str | None = None) -> EgruLanguageModel:
         """Run the phases that are left, up to and with the phase named `until` (all where None)."""
@@ -76,35 +69,60 @@ class Trainer:
     def _run_phase(self, phase: Phase) -> None:
         if phase.untie:
             self.model.untie()
+        self.model.shape.weight_bits = phase.weight_bits
+        self.model.shape.decoder_weight_bits = phase.decoder_weight_bits
         if phase.quantized and not isinstance(self.model, QuantizedEgruLanguageModel):
-            if self.epoch == 0 and self.position is None:
+            if not self._began():
                 self.model.center_decoder_bias()
             self.model = QuantizedEgruLanguageModel.of(self.model)
-        optimizer = _optimizer(self.model, phase)
+        for index, layer in enumerate(self.model.event_layers):
+            layer.activity_target = phase.activity_targets[index] if phase.activity_targets else None
+            layer.activity_weight = phase.activity_weight
+            layer.surrogate = Surrogate(
+                slope=self.recipe.model.surrogate_slope, jump=self.recipe.model.surrogate_jump or None
+            )
+            layer.threshold.requires_grad_(phase.learn_thresholds)
+        if not self._began():
+            self.constraints.begin(self.model, phase, self.corpus)
+        optimizer = make_optimizer(self.model, phase)
         if self.optimizer_state is not None:
             optimizer.load_state_dict(self.optimizer_state)
             self.optimizer_state = None
+        self.average = WeightAverage(self.model, self.average_state)
+        self.average_state = None
+        stepped: nn.Module = self.model
+        if self.group.size > 1:
+            stepped = nn.parallel.DistributedDataParallel(self.model)
         while self.epoch < phase.epochs:
-            self._run_epoch(phase, optimizer)
+            self._run_epoch(phase, stepped, optimizer)
             self.epoch += 1
-            self._save(optimizer)
+            self._save(STATE, optimizer)
+        self.average.swap(self.model)
+        self.average = None
         self.phase, self.epoch = self.phase + 1, 0
-        self._save(None)
-        os.replace(self._write("phase.tmp", None), self.folder / f"{phase.name}.pt")
+        self._save(f"{phase.name}.pt")
+        self._save(STATE)
 
-    def _run_epoch(self, phase: Phase, optimizer: torch.optim.Optimizer) -> None:
+    def _run_epoch(self, phase: Phase, stepped: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         recipe, model = self.recipe, self.model
+        assert self.average is not None
         dropout = Dropout(
-            phase.dropout_words, phase.dropout_embedding, phase.dropout_between, phase.dropout_output
+            phase.dropout_words,
+            phase.dropout_embedding,
+            phase.dropout_between,
+            phase.dropout_output,
+            phase.dropout_recurrent,
         )
+        sample = (phase.softmax_head, phase.softmax_tail) if phase.softmax_head else None
         if self.position is None:
-            # A different cut into windows each epoch.
+            # A different cut into windows each epoch, the same in all processes.
+            start = self.group.sum(torch.randint(recipe.window, ()).item() if self.group.first else 0)
             self.position = {
-                "start": int(torch.randint(recipe.window, ())),
+                "start": int(start[0]),
                 "window": 0,
                 "loss": 0.0,
                 "tokens": 0,
-                "state": model.initial_state(recipe.streams),
+                "state": model.initial_state(self.train_streams.shape[1]),
             }
         position = self.position
         cuts = list(data.windows(self.train_streams, recipe.window, position["start"]))
@@ -118,6 +136,7 @@ class Trainer:
             mininterval=1.0,
             desc=f"{phase.name} {self.epoch + 1}/{phase.epochs}",
             dynamic_ncols=True,
+            disable=not self.group.first,
         )
         for index in bar:
             done = (self.epoch + index / len(cuts)) / phase.epochs
@@ -125,16 +144,17 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
             inputs, targets = cuts[index]
-            loss, state, outputs = model.loss(inputs, targets, position["state"], torch.bfloat16, dropout)
+            loss, state, outputs = stepped(
+                inputs, targets, position["state"], torch.bfloat16, dropout, sample
+            )
             optimizer.zero_grad()
             loss.backward()
             nats = float(loss.detach())
-            torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             optimizer.step()
-            with torch.no_grad():
-                for layer in model.stack:
-                    layer.threshold.clamp_(*THRESHOLD_RANGE)
-            self._prune(phase, done, index)
+            self.constraints.apply(model, phase, done, index)
+            if done >= phase.average_from:
+                self.average.add(model)
             count = targets.numel()
             position.update(
                 window=index + 1,
@@ -149,124 +169,99 @@ class Trainer:
                     now=f"{math.exp(nats):.1f}",
                     active="/".join(f"{a:.3f}" for a in activity),
                 )
-            if time.monotonic() - saved > SAVE_SECONDS:
+            if self.group.agree(time.monotonic() - saved > SAVE_SECONDS):
                 saved = time.monotonic()
                 self.seconds, started = self.seconds + saved - started, saved
-                self._save(optimizer)
+                self._save(STATE, optimizer)
         bar.close()
-        train = math.exp(position["loss"] / max(position["tokens"], 1))
+        nats, tokens = self.group.sum(position["loss"], position["tokens"])
+        train = math.exp(nats / max(tokens, 1))
+        self.average.swap(model)
         valid = perplexity(model, self.valid_streams)
+        self.average.swap(model)
         now = time.monotonic()
         self.seconds += now - started
         self.position = None
-        self._log(phase, learning_rate, train, valid, activity)
+        if self.group.first:
+            self._log(phase, learning_rate, train, valid, activity)
 
-    def _prune(self, phase: Phase, done: float, update: int) -> None:
-        pruning = phase.pruning
-        if pruning is not None:
-            rising = done <= pruning.ramp
-            if (rising and update % REDRAW_UPDATES == 0) or not (rising or self._pruned(pruning)):
-                part = done / pruning.ramp if rising and pruning.ramp else 1.0
-                decoder = pruning.decoder_sparsity
-                self.masks = draw_masks(
-                    self.model,
-                    sparsity_at(pruning.start, pruning.sparsity, part),
-                    pruning.slots,
-                    None if decoder is None else sparsity_at(min(pruning.start, decoder), decoder, part),
-                )
-        apply_masks(self.model, self.masks)
+    def _began(self) -> bool:
+        """Return whether the present phase has made an update."""
+        return self.epoch > 0 or self.position is not None
 
     def _log(
         self, phase: Phase, learning_rate: float, train: float, valid: float, activity: list[float]
     ) -> None:
-        path = self.folder / "log.csv"
-        new = not path.exists()
-        row = (
-            phase.name,
-            self.epoch + 1,
-            f"{learning_rate:.6f}",
-            f"{train:.3f}",
-            f"{valid:.3f}",
-            f"{self._sparsity():.4f}",
-            "/".join(f"{a:.4f}" for a in activity),
-            f"{self.seconds:.0f}",
+        self.folder.log(
+            phase=phase.name,
+            epoch=self.epoch + 1,
+            learning_rate=f"{learning_rate:.6f}",
+            train_perplexity=f"{train:.3f}",
+            valid_perplexity=f"{valid:.3f}",
+            sparsity=f"{self.constraints.sparsity():.4f}",
+            activity="/".join(f"{a:.4f}" for a in activity),
+            seconds=f"{self.seconds:.0f}",
         )
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(LOG_COLUMNS)
-            writer.writerow(row)
         tqdm.write(
             f"{phase.name} epoch {self.epoch + 1}: train {train:.2f}, valid {valid:.2f} "
             f"({self.seconds:.0f} s in all)"
         )
 
-    def _pruned(self, pruning: Pruning) -> bool:
-        """Return whether the masks remove all that they shall."""
-        decoder = pruning.sparsity if pruning.decoder_sparsity is None else pruning.decoder_sparsity
-        return bool(self.masks) and all(
-            1.0 - float(mask.float().mean()) >= (decoder if name == DECODER else pruning.sparsity)
-            for name, mask in self.masks.items()
-        )
-
-    def _sparsity(self) -> float:
-        total = sum(mask.numel() for mask in self.masks.values())
-        return 1.0 - sum(int(mask.sum()) for mask in self.masks.values()) / total if total else 0.0
-
-    def _write(self, name: str, optimizer: torch.optim.Optimizer | None) -> Path:
-        path = self.folder / name
-        torch.save(
+    def _save(self, name: str, optimizer: torch.optim.Optimizer | None = None) -> None:
+        position = self.position
+        if position is not None:
+            state = [
+                (self.group.gather(output), self.group.gather(cell)) for output, cell in position["state"]
+            ]
+            nats, tokens = self.group.sum(position["loss"], position["tokens"])
+            position = {**position, "state": state, "loss": nats, "tokens": round(tokens)}
+        random = self.group.gather(torch.get_rng_state()[None])
+        if not self.group.first:
+            return
+        averaged = self.average is not None and self.average.count > 0
+        self.folder.write(
+            name,
             {
                 "recipe": asdict(self.recipe),
+                "corpus": self.corpus.name,
                 "shape": asdict(self.model.shape),
                 "vocabulary": self.corpus.vocabulary,
                 "model": self.model.state_dict(),
-                "masks": self.masks,
+                "masks": self.constraints.masks,
                 "phase": self.phase,
                 "epoch": self.epoch,
                 "seconds": self.seconds,
-                "position": self.position,
-                "random": torch.get_rng_state(),
+                "position": position,
+                "random": random,
                 "optimizer": None if optimizer is None else optimizer.state_dict(),
+                "average": self.average.saved() if averaged and self.average is not None else None,
             },
-            path,
         )
-        return path
 
-    def _save(self, optimizer: torch.optim.Optimizer | None) -> None:
-        os.replace(self._write("state.tmp", optimizer), self.folder / "state.pt")
-
-    def _resume(self, path: Path) -> None:
-        saved = torch.load(path, weights_only=True)
+    def _resume(self, saved: dict[str, Any]) -> None:
         if (
-            saved["recipe"]["model"] != asdict(self.recipe.model)
+            ModelRecipe(**saved["recipe"]["model"]) != self.recipe.model
             or saved["vocabulary"] != self.corpus.vocabulary
         ):
-            raise EgretError(f"{self.folder} holds a run of another network or corpus; name another folder.")
+            raise EgretError(
+                f"{self.folder.path} holds a run of another network or corpus; name another folder."
+            )
         if not saved["shape"]["tied"]:
             self.model.untie()
         self.model.load_state_dict(saved["model"])
-        self.masks = saved["masks"]
+        self.constraints.masks = saved["masks"]
         self.phase, self.epoch, self.seconds = saved["phase"], saved["epoch"], saved["seconds"]
         self.position, self.optimizer_state = saved["position"], saved["optimizer"]
-        torch.set_rng_state(saved["random"])
-
-
-def schedule(phase: Phase, done: float) -> float:
-    """Return the learning rate when the share `done` (0..1) of a phase is behind."""
-    if done < phase.warmup:
-        return phase.learning_rate * max(done / phase.warmup, 1e-3)
-    part = (done - phase.warmup) / (1 - phase.warmup)
-    return phase.final_learning_rate + (phase.learning_rate - phase.final_learning_rate) * 0.5 * (
-        1 + math.cos(math.pi * part)
-    )
-
-
-def _optimizer(model: EgruLanguageModel, phase: Phase) -> torch.optim.Optimizer:
-    weights = [p for p in model.parameters() if p.dim() > 1 and p.shape[0] != 4]
-    others = [p for p in model.parameters() if p.dim() == 1 or p.shape[0] == 4]
-    return torch.optim.AdamW(
-        [{"params": weights, "weight_decay": phase.weight_decay}, {"params": others, "weight_decay": 0.0}],
-        lr=phase.learning_rate,
-        fused=True,
-    )
+        self.average_state = saved.get("average")
+        if self.position is not None:
+            self.position["state"] = [
+                (self.group.scatter(output), self.group.scatter(cell))
+                for output, cell in self.position["state"]
+            ]
+            # The sums so far count once.
+            if not self.group.first:
+                self.position.update(loss=0.0, tokens=0)
+        # (A run that one process began before there were several has one state of the generator.)
+        random = saved["random"].reshape(-1, torch.get_rng_state().numel())
+        if self.group.rank < random.shape[0]:
+            torch.set_rng_state(random[self.group.rank])

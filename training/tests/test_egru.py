@@ -1,31 +1,47 @@
-"""The fused layer and loss compute the same values and gradients as plain autograd."""
+"""The fused layer computes the same values and gradients as plain autograd."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from egret_training.egru import SURROGATE_HEIGHT, SURROGATE_SLOPE, EgruLayer
-from egret_training.loss import BLOCK_ROWS, decoder_cross_entropy
+from egret_training.egru import EgruLayer, Surrogate
 
 
 class Event(torch.autograd.Function):
     """The event indicator with EvNN's triangular surrogate."""
 
     @staticmethod
-    def forward(ctx, distance):
+    def forward(ctx, distance, surrogate):
         ctx.save_for_backward(distance)
+        ctx.surrogate = surrogate
         return (distance > 0).to(distance.dtype)
 
     @staticmethod
     def backward(ctx, grad):
         (distance,) = ctx.saved_tensors
-        return grad * SURROGATE_HEIGHT * (1 - SURROGATE_SLOPE * distance.abs()).clamp(min=0)
+        height, slope = ctx.surrogate.height, ctx.surrogate.slope
+        return grad * height * (1 - slope * distance.abs()).clamp(min=0), None
+
+
+class Scaled(torch.autograd.Function):
+    """o * c, of which an event's coming is taken to add the surrogate's jump."""
+
+    @staticmethod
+    def forward(ctx, event, cell, jump):
+        ctx.save_for_backward(event, cell)
+        ctx.jump = jump
+        return event * cell
+
+    @staticmethod
+    def backward(ctx, grad):
+        event, cell = ctx.saved_tensors
+        return grad * (cell if ctx.jump is None else ctx.jump), grad * event, None
 
 
 def plain_run(layer, x, output, cell):
     """The cell's equations, one step at a time, differentiated by autograd."""
-    outputs = []
+    outputs, events = [], []
     for step in x:
         wz, wr, wg = (step @ weights.t() for weights in layer.input_weights)
         rz, rr, rg = (output @ weights.t() for weights in layer.recurrent_weights)
@@ -33,17 +49,21 @@ def plain_run(layer, x, output, cell):
         z, r = torch.sigmoid(wz + rz + bz), torch.sigmoid(wr + rr + br)
         g = torch.tanh(wg + bgx + r * (rg + bgr))
         c = z * cell + (1 - z) * g
-        o = Event.apply(c - layer.threshold)
-        output = o * c
+        o = Event.apply(c - layer.threshold, layer.surrogate)
+        output = Scaled.apply(o, c, layer.surrogate.jump)
+        events.append(o)
         cell = c - o * layer.threshold
         outputs.append(output)
-    return torch.stack(outputs), cell
+    return torch.stack(outputs), cell, torch.stack(events)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_fused_layer_has_the_gradients_of_plain_autograd(seed):
+@pytest.mark.parametrize(
+    "seed, surrogate", [(0, Surrogate()), (1, Surrogate()), (2, Surrogate(0.5, 2.0, None))]
+)
+def test_fused_layer_has_the_gradients_of_plain_autograd(seed, surrogate):
     torch.manual_seed(seed)
     layer = EgruLayer(7, 11).double()
+    layer.surrogate = surrogate
     with torch.no_grad():
         layer.bias.add_(torch.randn(4, 11) * 0.3)
         layer.threshold.uniform_(0.02, 0.3)
@@ -53,7 +73,7 @@ def test_fused_layer_has_the_gradients_of_plain_autograd(seed):
     variables = [x, *layer.parameters()]
 
     fused, (_, fused_cell) = layer(x, state, torch.float64)
-    plain, plain_cell = plain_run(layer, x, *state)
+    plain, plain_cell, _ = plain_run(layer, x, *state)
     assert 0.05 < (fused != 0).double().mean() < 0.95, f"seed {seed}: the test needs events and silence"
     torch.testing.assert_close(fused, plain, rtol=1e-12, atol=1e-12, msg=lambda m: f"seed {seed}: {m}")
     torch.testing.assert_close(fused_cell, plain_cell, rtol=1e-12, atol=1e-12)
@@ -61,6 +81,29 @@ def test_fused_layer_has_the_gradients_of_plain_autograd(seed):
     found = torch.autograd.grad((fused * weight).sum(), variables)
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11, msg=lambda m: f"seed {seed}: {m}")
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_activity_regulariser_has_the_gradient_of_its_formula(seed):
+    torch.manual_seed(seed)
+    layer = EgruLayer(5, 12).double()
+    x = torch.randn(7, 4, 5, dtype=torch.float64)
+    state = tuple(torch.rand(4, 12, dtype=torch.float64) for _ in range(2))
+    weight = torch.randn(7, 4, 12, dtype=torch.float64)
+    plain, _, events = plain_run(layer, x, *state)
+    for target in (0.1, 0.9):
+        layer.activity_target, layer.activity_weight = target, 3.0
+        fused, _ = layer(x, state, torch.float64)
+        penalty = 3.0 * (events.mean() - target).clamp(min=0) ** 2
+        expected = torch.autograd.grad(
+            (plain * weight).sum() + penalty, list(layer.parameters()), retain_graph=True
+        )
+        found = torch.autograd.grad((fused * weight).sum(), list(layer.parameters()))
+        assert (float(penalty.detach()) > 0) == (target < 0.5), (
+            f"seed {seed}: the test needs activity between"
+        )
+        for a, b in zip(found, expected, strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-12, msg=lambda m: f"seed {seed}: {m}")
 
 
 def test_half_precision_products_stay_close_to_the_exact_gradient():
@@ -75,22 +118,3 @@ def test_half_precision_products_stay_close_to_the_exact_gradient():
         (outputs * weight).sum().backward()
         gradients.append(torch.cat([p.grad.flatten() for p in layer.parameters()]))
     assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.98
-
-
-def test_fused_cross_entropy_has_the_value_and_gradients_of_torch():
-    torch.manual_seed(7)
-    rows = 2 * BLOCK_ROWS + 3
-    hidden = torch.randn(rows, 1, 6, dtype=torch.float64, requires_grad=True)
-    weights = torch.randn(23, 6, dtype=torch.float64, requires_grad=True)
-    bias = torch.randn(23, dtype=torch.float64, requires_grad=True)
-    targets = torch.randint(23, (rows, 1))
-    found = decoder_cross_entropy(hidden, weights, bias, targets, torch.float64)
-    logits = (hidden @ weights.t() + bias).reshape(rows, 23)
-    expected = torch.nn.functional.cross_entropy(logits, targets.reshape(rows))
-    torch.testing.assert_close(found, expected)
-    for a, b in zip(
-        torch.autograd.grad(found * 3, (hidden, weights, bias)),
-        torch.autograd.grad(expected * 3, (hidden, weights, bias)),
-        strict=True,
-    ):
-        torch.testing.assert_close(a, b)

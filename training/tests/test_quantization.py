@@ -12,7 +12,7 @@ import torch
 from egret.arithmetic import round_shift
 from egret.checkpoint import Checkpoint
 from egret.reference import ReferenceModel
-from egret_training.data import load_penn_treebank
+from egret_training.data import load_corpus
 from egret_training.export import from_checkpoint, to_checkpoint
 from egret_training.model import EgruLanguageModel, Shape
 from egret_training.pruning import apply_masks, draw_masks
@@ -27,14 +27,17 @@ from egret_training.quantizers import (
     SumQuant,
     WeightQuantizer,
 )
+from egret_training.recipe import Pruning
 
 SHIPPED = Path(__file__).parents[2] / "models" / "ptb-egru-small.npz"
 
 
-def random_model(seed, layers, vocabulary=97, embedding=19, weight_scale=3.0):
+def random_model(seed, layers, vocabulary=97, embedding=19, weight_scale=3.0, weight_bits=8, decoder_bits=8):
     """A network far from training's: weights from tiny to saturating, thresholds over their whole range."""
     torch.manual_seed(seed)
-    model = EgruLanguageModel(Shape(vocabulary, embedding, layers))
+    model = EgruLanguageModel(
+        Shape(vocabulary, embedding, layers, weight_bits=weight_bits, decoder_weight_bits=decoder_bits)
+    )
     with torch.no_grad():
         for layer in model.layers:
             # (The fold of the first layer holds no larger input weights beside such an embedding.)
@@ -106,9 +109,35 @@ def test_a_checkpoint_survives_the_way_through_float_parameters():
         assert_same_checkpoint(to_checkpoint(from_checkpoint(checkpoint), vocabulary, "test", {}), checkpoint)
 
 
+@pytest.mark.parametrize("bits", [4, 5])
+def test_a_narrow_decoder_gives_the_integers_of_the_reference_and_survives_export(bits):
+    model = random_model(bits, [30, 21], decoder_bits=bits)
+    vocabulary = [f"w{i}" for i in range(97)]
+    checkpoint = to_checkpoint(model, vocabulary, "test", {})
+    largest = 2 ** (bits - 1) - 1
+    assert checkpoint.decoder_weights.min() == -largest and checkpoint.decoder_weights.max() == largest
+    assert (checkpoint.decoder_fraction_bits == 3).all()
+    assert_same_checkpoint(to_checkpoint(from_checkpoint(checkpoint), vocabulary, "test", {}), checkpoint)
+    tokens = np.random.default_rng(bits).integers(97, size=200).astype(np.uint32)
+    assert_same_integers(model, vocabulary, tokens, 90, f"{bits} bits")
+
+
+def test_layers_of_four_bits_give_the_integers_of_the_reference_and_survive_export():
+    model = random_model(11, [30, 21], weight_bits=4, decoder_bits=4)
+    vocabulary = [f"w{i}" for i in range(97)]
+    checkpoint = to_checkpoint(model, vocabulary, "test", {})
+    streamed = [layer.recurrent_weights for layer in checkpoint.layers]
+    for weights in (*streamed, checkpoint.layers[1].input_weights):
+        assert np.abs(weights).max() == 7
+    assert np.abs(checkpoint.layers[0].input_weights).max() == 127
+    assert_same_checkpoint(to_checkpoint(from_checkpoint(checkpoint), vocabulary, "test", {}), checkpoint)
+    tokens = np.random.default_rng(11).integers(97, size=200).astype(np.uint32)
+    assert_same_integers(model, vocabulary, tokens, 90, "4 bits")
+
+
 def test_pruned_weights_stay_zero_in_the_checkpoint():
     model = random_model(4, [20, 20])
-    masks = draw_masks(model, 0.85, 10)
+    masks = draw_masks(model, Pruning(0.85), 0.85, 0.85)
     apply_masks(model, masks)
     checkpoint = to_checkpoint(model, [f"w{i}" for i in range(97)], "test", {})
     for layer, index in zip(checkpoint.layers, range(2), strict=True):
@@ -163,7 +192,7 @@ def test_brevitas_evaluation_gives_the_integers_of_the_reference_on_the_penn_tre
         pytest.skip("set EGRET_PTB to a folder or zip of the Penn Treebank to run this on real text")
     checkpoint = Checkpoint.load(SHIPPED)
     model = from_checkpoint(checkpoint)
-    corpus = load_penn_treebank(source)
+    corpus = load_corpus(source)
     numbers = {word: number for number, word in enumerate(checkpoint.vocabulary)}
     tokens = np.array([numbers[corpus.vocabulary[i]] for i in corpus.valid[:1200].tolist()], dtype=np.uint32)
     assert_same_checkpoint(

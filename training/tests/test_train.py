@@ -29,6 +29,11 @@ epochs = 4
 learning_rate = 1e-2
 dropout_words = 0.05
 dropout_between = 0.1
+dropout_recurrent = 0.1
+softmax_head = 10
+softmax_tail = 12
+activity_targets = [0.3, 0.2]
+average_from = 0.8
 [[phases]]
 name = "pruned"
 epochs = 2
@@ -38,6 +43,7 @@ untie = true
 sparsity = 0.6
 decoder_sparsity = 0.5
 slots = 2
+gap_bits = 3
 ramp = 0.5
 [[phases]]
 name = "quantized"
@@ -54,7 +60,7 @@ def workplace(tmp_path_factory):
     (folder / "tiny.toml").write_text(RECIPE)
     random = np.random.default_rng(11)
     follower = random.permutation(30)
-    for split, lines in (("train", 400), ("valid", 30), ("test", 30)):
+    for split, lines in (("train", 200), ("valid", 30), ("test", 30)):
         text = []
         for _ in range(lines):
             word = int(random.integers(30))
@@ -132,17 +138,17 @@ def test_evaluation_reports_equal_perplexities_and_records_them(finished, capsys
 
 def test_an_interrupted_run_continues_exactly(workplace, monkeypatch):
     recipe = load_recipe(workplace / "tiny.toml")
-    corpus = cli._corpus(workplace)
+    corpus = cli._corpus(workplace, None)
     whole = train.Trainer(recipe, corpus, workplace / "whole")
     whole.run()
 
     monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)  # a save after every window
     save, saves = train.Trainer._save, []
 
-    def interrupted(self, optimizer):
-        save(self, optimizer)
+    def interrupted(self, name, optimizer=None):
+        save(self, name, optimizer)
         saves.append(None)
-        if len(saves) in (37, 460, 760):
+        if len(saves) in (37, 260, 365):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(train.Trainer, "_save", interrupted)
@@ -166,6 +172,12 @@ def test_an_interrupted_run_continues_exactly(workplace, monkeypatch):
         (("decoder_sparsity = 0.5", "decoder_sparsity = -0.5"), r"\[0, 1\)"),
         (("sparsity = 0.6", "sparsity = 1.5"), r"\[0, 1\)"),
         (('name = "pruned"', 'name = "dense"'), "different names"),
+        (("[model]", '[model]\ncell = "gru"'), "only the cell egru can be quantised"),
+        (("[model]", '[model]\ncell = "elman"'), "cell must be"),
+        (("gap_bits = 3", "gap_bits = 9"), "gap bits"),
+        (("epochs = 4", "epochs = 4\ndecoder_weight_bits = 4"), "narrows a tied decoder"),
+        (("activity_targets = [0.3, 0.2]", "activity_targets = [0.1]"), "a value for each layer"),
+        (("softmax_tail = 12", ""), "both be given"),
     ],
 )
 def test_wrong_recipes_are_refused_in_one_sentence(tmp_path, change, message):

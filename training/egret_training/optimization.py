@@ -1,0 +1,69 @@
+"""The optimiser, its learning rate, and the average of the weights it passes through."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from egret_training.recipe import Phase
+
+
+def schedule(phase: Phase, done: float) -> float:
+    """Return the learning rate when the share `done` (0..1) of a phase is behind."""
+    if done < phase.warmup:
+        return phase.learning_rate * max(done / phase.warmup, 1e-3)
+    begin = max(phase.warmup, phase.hold)
+    part = max(done - begin, 0.0) / (1 - begin)
+    return phase.final_learning_rate + (phase.learning_rate - phase.final_learning_rate) * 0.5 * (
+        1 + math.cos(math.pi * part)
+    )
+
+
+def make_optimizer(model: nn.Module, phase: Phase) -> torch.optim.Optimizer:
+    """Return AdamW; biases (a layer's are [4, H]) and thresholds do not decay."""
+    weights = [p for p in model.parameters() if p.dim() > 1 and p.shape[0] != 4]
+    others = [p for p in model.parameters() if p.dim() == 1 or p.shape[0] == 4]
+    return torch.optim.AdamW(
+        [{"params": weights, "weight_decay": phase.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        lr=phase.learning_rate,
+        fused=True,
+    )
+
+
+class WeightAverage:
+    """The mean of a model's parameters over the last part of a phase (Polyak and Juditsky, 1992).
+
+    A mean of weights with the same mask has that mask.
+    """
+
+    def __init__(self, model: nn.Module, saved: dict[str, Any] | None = None) -> None:
+        """Start with no parameters, or with what `saved` returned."""
+        self.names = [name for name, _ in model.named_parameters()]
+        self.count = 0 if saved is None else int(saved["count"])
+        self.mean: list[Tensor] = [] if saved is None else [saved["mean"][name] for name in self.names]
+
+    @torch.no_grad()
+    def add(self, model: nn.Module) -> None:
+        """Take the present parameters into the mean."""
+        present = [parameter.detach() for parameter in model.parameters()]
+        self.count += 1
+        if self.count == 1:
+            self.mean = [parameter.clone() for parameter in present]
+        else:
+            torch._foreach_lerp_(self.mean, present, 1.0 / self.count)
+
+    @torch.no_grad()
+    def swap(self, model: nn.Module) -> None:
+        """Exchange the model's parameters and the mean (twice: nothing has changed)."""
+        if self.count:
+            for parameter, mean in zip(model.parameters(), self.mean, strict=True):
+                kept = parameter.clone()
+                parameter.copy_(mean)
+                mean.copy_(kept)
+
+    def saved(self) -> dict[str, Any]:
+        """Return all there is to it, for the run's state."""
+        return {"count": self.count, "mean": dict(zip(self.names, self.mean, strict=False))}

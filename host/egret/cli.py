@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from egret import verify_command
+from egret.argument_types import count, positive
 from egret.bench import command as bench_command
 from egret.boards import board_names, board_profile
 from egret.checkpoint import Checkpoint
@@ -81,11 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     run_.add_argument(
         "--generate",
         metavar="N",
-        type=_count,
+        type=count,
         help=f"words to generate (default: {DEFAULT_WORDS}; 0 with --text)",
     )
     run_.add_argument("--board", default=DEFAULT_BOARD, help=f"see 'egret boards' (default: {DEFAULT_BOARD})")
-    run_.add_argument("--tokens", metavar="N", type=_positive, help="run only the first N tokens of the text")
+    run_.add_argument("--tokens", metavar="N", type=positive, help="run only the first N tokens of the text")
     run_.add_argument(
         "--logits",
         action="store_true",
@@ -95,10 +97,14 @@ def _parser() -> argparse.ArgumentParser:
     run_.add_argument(
         "--chunk",
         metavar="N",
-        type=_positive,
+        type=positive,
         help="tokens per start of the kernel: more for speed, fewer for a livelier progress bar",
     )
     run_.add_argument("--json", action="store_true", help="print everything as JSON")
+
+    verify_command.add_arguments(
+        commands.add_parser("verify", help="self-test of a board: the first thing to run on a new one")
+    )
 
     boards = commands.add_parser("boards", help="list the boards")
     boards.set_defaults(function=_boards)
@@ -119,12 +125,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     random.set_defaults(function=_random)
     random.add_argument("-o", "--output", metavar="MODEL", type=Path, required=True, help="file to write")
-    random.add_argument("--layers", metavar="N", type=_positive, nargs="+", required=True, help="neurons")
+    random.add_argument("--layers", metavar="N", type=positive, nargs="+", required=True, help="neurons")
     random.add_argument(
-        "--embedding", metavar="N", type=_positive, required=True, help="width of a word's vector"
+        "--embedding", metavar="N", type=positive, required=True, help="width of a word's vector"
     )
     random.add_argument(
-        "--vocabulary", metavar="N", type=_positive, default=10000, help="words (default: 10000)"
+        "--vocabulary", metavar="N", type=positive, default=10000, help="words (default: 10000)"
     )
     random.add_argument(
         "--sparsity", metavar="S", type=float, default=0.85, help="share of zeros (default: 0.85)"
@@ -143,20 +149,6 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("bench", help="measure networks of set sparsity and activity on the kernel")
     )
     return parser
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is less than 0")
-    return value
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is less than 1")
-    return value
 
 
 def _boards(arguments: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from egret import opening
 from egret.account_table import account_table
 from egret.accounting import Account, account
 from egret.checkpoint import Checkpoint
@@ -103,20 +104,8 @@ def run(arguments: argparse.Namespace) -> int:
 @contextmanager
 def open_session(arguments: argparse.Namespace) -> Iterator[tuple[Any, Board]]:
     """Open the board that the arguments name and yield a Session on its kernel, and the board."""
-    try:
-        import pynq  # noqa: F401
-    except ImportError as error:
-        raise EgretError(
-            f"pynq cannot be imported ({error}); install it with: pip install 'egret[board,simulation]'"
-        ) from error
-    from egret.boards import open_board
-    from egret.driver import EgretOverlay
-    from egret.session import DEFAULT_CHUNK, Session
-
-    with open_board(arguments.board) as opened:
-        overlay = EgretOverlay(str(opened.bitfile), device=opened.device)
-        with Session(overlay.egret_kernel, chunk=arguments.chunk or DEFAULT_CHUNK) as session:
-            yield session, opened.board
+    with opening.open_session(arguments.board, arguments.chunk) as opened:
+        yield opened
 
 
 def _input_tokens(arguments: argparse.Namespace, vocabulary: Vocabulary) -> npt.NDArray[np.uint32]:

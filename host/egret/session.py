@@ -96,6 +96,11 @@ class Session:
         self._image = image
         return counters
 
+    @property
+    def logit_bytes(self) -> int:
+        """Bytes that the loaded model's logits take in DDR for each token, padding among them."""
+        return 4 * self.build.engines * self._logit_block(self._loaded().header.words)
+
     def reset(self) -> Counters:
         """Set the network's state back to that after load()."""
         self._loaded()
@@ -217,10 +222,14 @@ class Session:
             )
 
     def _logit_buffer(self, vocabulary: int) -> Any:
+        block = self._logit_block(vocabulary)
+        return self.buffer("logits", (self.chunk, self.build.engines, block), np.int32)
+
+    def _logit_block(self, vocabulary: int) -> int:
+        """Return the logits, padding among them, that an engine writes for a token."""
         positions = Layout.of_decoder(self.build).positions(vocabulary)
         per_line = contract.ALIGNMENT // 4
-        block = -(-positions // per_line) * per_line
-        return self.buffer("logits", (self.chunk, self.build.engines, block), np.int32)
+        return -(-positions // per_line) * per_line
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
         """Return the DDR buffer `name`, a pynq buffer allocated and zeroed at first use and freed by close().

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,13 @@ CSIM_BOARD = "pynq-z2"
 """The board that `virtual:csim` stands for."""
 
 
+AUTO = "auto"
+"""The board that the program runs on; on a PC, the virtual CSIM_BOARD with the cycle-accurate kernel."""
+
+PYNQ_BOARD_FILE = Path("/proc/device-tree/chosen/pynq_board")
+"""Where a PYNQ image says which board it is on (and in the variable BOARD, which sudo drops)."""
+
+
 @dataclass(frozen=True)
 class OpenBoard:
     """A board that is pynq's active device."""
@@ -40,6 +48,27 @@ def board_names() -> list[str]:
     """Return the names that open_board() takes."""
     csim = [f"{VIRTUAL}{CSIM}", *(f"{VIRTUAL}{CSIM}-{name}" for name in BOARDS if name != CSIM_BOARD)]
     return [*(VIRTUAL + name for name in BOARDS), *csim, *BOARDS]
+
+
+def resolve_board(name: str) -> str:
+    """Return `name`, or for "auto" the name of the board that it stands for here.
+
+    Raises EgretError where this is a PYNQ image on a board that Egret does not know.
+    """
+    if name != AUTO:
+        return name
+    try:
+        here = PYNQ_BOARD_FILE.read_text(encoding="utf-8").strip("\0 \n")
+    except OSError:
+        here = os.environ.get("BOARD", "")
+    if not here:
+        return f"{VIRTUAL}{CSIM_BOARD}"
+    for known in BOARDS:  # a PYNQ image says "Ultra96" for both versions of that board
+        if known == here.lower() or known.startswith(f"{here.lower()}-v"):
+            return known
+    raise EgretError(
+        f"This board calls itself {here!r}; Egret knows {', '.join(BOARDS)}. Name a board, or a virtual one."
+    )
 
 
 def is_csim(name: str) -> bool:
@@ -68,7 +97,7 @@ def board_profile(
     What else is given replaces that part of the profile: the kernel's build parameters, and the memory's
     figures (as in egret.kernel.Memory). Raises EgretError if there is no such board.
     """
-    bare = _bare_name(name)
+    bare = _bare_name(resolve_board(name))
     if bare not in BOARDS:
         raise EgretError(f"There is no board {name}; there are {', '.join(board_names())}.")
     board = BOARDS[bare]
@@ -89,11 +118,13 @@ def open_board(
     """Open a board and make it pynq's active device until the context ends.
 
     `virtual:NAME` is a simulated board, `virtual:csim` and `virtual:csim-NAME` the fast one with the natively
-    compiled C++ (the first use compiles either); `profile` is handed to board_profile()
-    and `strict` to VirtualDevice. Any other NAME is the board that the program runs on, which then must be
-    that board; its `bitfile` is bitstreams/NAME/egret.bit of this checkout unless given. Raises EgretError
+    compiled C++ (the first use compiles either); "auto" is what resolve_board() says.
+    `profile` is handed to board_profile() and `strict` to VirtualDevice. Any other NAME is the board that the
+    program runs on, which then must be that board; its `bitfile` is bitstreams/NAME/egret.bit of this
+    checkout unless given. Raises EgretError
     if there is no such board or no bitstream.
     """
+    name = resolve_board(name)
     board = board_profile(name, **profile)
     if name.startswith(VIRTUAL):
         with _virtual(board, strict, is_csim(name)) as device:
@@ -114,7 +145,10 @@ def open_board(
         )
     path = Path(bitfile) if bitfile is not None else _repository_bitstream(board)
     if not path.is_file():
-        raise EgretError(f"The bitstream {path} is missing: build it, or copy it there with its .hwh file.")
+        raise EgretError(
+            f"The bitstream {path} is missing: build it on a PC with 'make bitstream BOARD={board.name}', or "
+            "copy it there with its .hwh file."
+        )
     yield OpenBoard(board, Device.active_device, path)
 
 

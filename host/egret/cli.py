@@ -1,5 +1,5 @@
-"""The command line, `egret`: run a model, list the boards, pack a model, draw a random one, look into a file,
-measure the kernel.
+"""The command line, `egret`: run or evaluate a model, test a board, list the boards, pack a model, draw a
+random one, look into a file, measure the kernel.
 
 Exit status: 0 fine; 1 a board that fails or differs from the reference model; 2 wrong usage or input; 130
 interrupted.
@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from egret import eval_command, verify_command
+from egret.argument_types import count, positive
 from egret.bench import command as bench_command
-from egret.boards import board_names, board_profile
+from egret.boards import AUTO, board_names, board_profile
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError, RunError
 from egret.image import ModelImage
@@ -27,6 +29,7 @@ from egret.synthetic import random_checkpoint
 from egret.text import END, UNKNOWN
 
 DEFAULT_BOARD = "virtual:pynq-z2"
+_BOARD_HELP = f"see 'egret boards' (default: {AUTO}, the board this is; on a PC, {DEFAULT_BOARD})"
 
 
 def entry_point() -> None:
@@ -71,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         "run",
         help="run a model on a board: words, then MACs against cycles",
         description="Run a model on a board. The given text goes through word by word; then the model "
-        "goes on alone, each likeliest next word being the next input.",
+        "goes on alone, each likeliest next word (or one drawn) being the next input.",
     )
     run_.set_defaults(function=run)
     run_.add_argument("model", metavar="MODEL", type=Path, help="quantised checkpoint (.npz) or packed image")
@@ -81,11 +84,24 @@ def _parser() -> argparse.ArgumentParser:
     run_.add_argument(
         "--generate",
         metavar="N",
-        type=_count,
+        type=count,
         help=f"words to generate (default: {DEFAULT_WORDS}; 0 with --text)",
     )
-    run_.add_argument("--board", default=DEFAULT_BOARD, help=f"see 'egret boards' (default: {DEFAULT_BOARD})")
-    run_.add_argument("--tokens", metavar="N", type=_positive, help="run only the first N tokens of the text")
+    drawing = run_.add_argument_group(
+        "drawing words",
+        "With any of these, words are drawn on the host from the kernel's logits, one start of the kernel a "
+        "word, instead of the kernel going on with the likeliest by itself. What it costs is printed.",
+    )
+    drawing.add_argument(
+        "--temperature",
+        metavar="T",
+        type=float,
+        help="draw from softmax(logits / T): 0: the likeliest (default: 1)",
+    )
+    drawing.add_argument("--top-k", metavar="K", type=positive, help="draw from the K likeliest words only")
+    drawing.add_argument("--seed", type=count, help="of the draws (default: 0)")
+    run_.add_argument("--board", default=AUTO, help=_BOARD_HELP)
+    run_.add_argument("--tokens", metavar="N", type=positive, help="run only the first N tokens of the text")
     run_.add_argument(
         "--logits",
         action="store_true",
@@ -95,10 +111,17 @@ def _parser() -> argparse.ArgumentParser:
     run_.add_argument(
         "--chunk",
         metavar="N",
-        type=_positive,
+        type=positive,
         help="tokens per start of the kernel: more for speed, fewer for a livelier progress bar",
     )
     run_.add_argument("--json", action="store_true", help="print everything as JSON")
+
+    eval_command.add_arguments(
+        commands.add_parser("eval", help="perplexity of a text on a board, and cycles per token")
+    )
+    verify_command.add_arguments(
+        commands.add_parser("verify", help="self-test of a board: the first thing to run on a new one")
+    )
 
     boards = commands.add_parser("boards", help="list the boards")
     boards.set_defaults(function=_boards)
@@ -119,12 +142,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     random.set_defaults(function=_random)
     random.add_argument("-o", "--output", metavar="MODEL", type=Path, required=True, help="file to write")
-    random.add_argument("--layers", metavar="N", type=_positive, nargs="+", required=True, help="neurons")
+    random.add_argument("--layers", metavar="N", type=positive, nargs="+", required=True, help="neurons")
     random.add_argument(
-        "--embedding", metavar="N", type=_positive, required=True, help="width of a word's vector"
+        "--embedding", metavar="N", type=positive, required=True, help="width of a word's vector"
     )
     random.add_argument(
-        "--vocabulary", metavar="N", type=_positive, default=10000, help="words (default: 10000)"
+        "--vocabulary", metavar="N", type=positive, default=10000, help="words (default: 10000)"
     )
     random.add_argument(
         "--sparsity", metavar="S", type=float, default=0.85, help="share of zeros (default: 0.85)"
@@ -145,20 +168,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is less than 0")
-    return value
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is less than 1")
-    return value
-
-
 def _boards(arguments: argparse.Namespace) -> int:
     for board in BOARDS.values():
         build = board.build
@@ -167,7 +176,7 @@ def _boards(arguments: argparse.Namespace) -> int:
             f"({build.decoder_lanes} for the decoder), {8 * build.bus_bytes}-bit ports, "
             f"{board.clock_mhz} MHz, {board.memory.bytes >> 20} MB for buffers"
         )
-    print(f"--board takes: {', '.join(board_names())}")
+    print(f"--board takes: {AUTO}, {', '.join(board_names())}")
     print("'virtual:' stands before what is simulated on this machine.")
     return 0
 

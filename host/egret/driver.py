@@ -52,6 +52,9 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
         super().__init__(description)
         self._written: dict[int, int] = {}  # what the argument registers hold, to write only what changes
         self._running: int | None = None  # the command under way
+        self._started_s = 0.0  # when it was started
+        self.busy_s = 0.0
+        """Seconds from starts to their ends as wait() saw them, summed: all else is the host's own time."""
 
     @property
     def running(self) -> bool:
@@ -70,6 +73,7 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
         for name, value in {"command": command, **arguments}.items():
             self._write(name, int(value))
         self._running = int(command)
+        self._started_s = time.monotonic()
         self.mmio.write(contract.REGISTERS["CTRL"][0], _START)
 
     def wait(self, timeout_s: float) -> None:
@@ -92,6 +96,8 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
                     f"The kernel did not finish {name} within {timeout_s:g} s; load the overlay "
                     "again, or allow more time."
                 )
+        if self.running:
+            self.busy_s += time.monotonic() - self._started_s
         self._running = None
 
     def read_status(self) -> int:

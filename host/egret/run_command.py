@@ -16,14 +16,18 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from egret import opening
 from egret.account_table import account_table
 from egret.accounting import Account, account
+from egret.boards import resolve_board
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
+from egret.generation import Generation, ignore
 from egret.kernel import Board
 from egret.measurement import Run
 from egret.models import load_model
 from egret.packer import pack
+from egret.sampling import Sampler
 from egret.text import Vocabulary
 from egret.watching import ReferenceCheck, TextScore
 
@@ -47,10 +51,13 @@ class Report:
     check: ReferenceCheck | None
     score: TextScore | None
     """Of the given words, where they are a text."""
+    sampling: dict[str, Any] | None
+    """How words were drawn, and what that cost; None where they were not."""
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; raise EgretError for wrong input and RunError for a board that fails."""
+    name = arguments.board = resolve_board(arguments.board)
     model = load_model(arguments.model)
     vocabulary = Vocabulary(model.vocabulary)
     given = _input_tokens(arguments, vocabulary)
@@ -63,13 +70,17 @@ def run(arguments: argparse.Namespace) -> int:
             raise EgretError("--check needs a checkpoint (.npz): the reference model runs no packed image.")
         check = ReferenceCheck(model, given)
     score = TextScore(given) if arguments.text else None
+    sampler = _sampler(arguments)
 
     with open_session(arguments) as (session, board):
         image = pack(model, session.build) if isinstance(model, Checkpoint) else model
         session.load(image)
         parts: list[Run] = []
         with tqdm(total=given.size + max(count - 1, 0), unit="token", disable=None, file=sys.stderr) as bar:
-            for part in _steps(session, given, count, arguments.logits):
+            generation = Generation(
+                session, given, count, arguments.logits, sampler, check.extend if check else ignore
+            )
+            for part in generation:
                 for watcher in (check, score):
                     if watcher is not None:
                         watcher.take(part)
@@ -77,24 +88,26 @@ def run(arguments: argparse.Namespace) -> int:
                 words = vocabulary.decode(part.argmax[-_WORDS_IN_BAR:]).replace("\n", " ")
                 bar.set_postfix_str(words, refresh=False)
                 bar.update(len(part))
+        sampling = _sampling(sampler, generation, session.logit_bytes) if sampler is not None else None
     whole = Run.join(parts)
-    out = whole.argmax[given.size - 1 :][:count]
+    out = generation.tokens
     report = Report(
         model=str(arguments.model),
-        board=arguments.board,
+        board=name,
         given=[vocabulary.words[int(token)] for token in given],
         generated=[vocabulary.words[int(token)] for token in out],
         run=whole,
         figures=account(image, whole, board),
         check=check,
         score=score,
+        sampling=sampling,
     )
     if arguments.json:
         print(json.dumps(as_json(report), indent=2))
     else:
         if arguments.prompt:
             print_words("prompt:", vocabulary.decode(given[1:]))
-        if out.size:
+        if out:
             print_words("generated:", vocabulary.decode(out))
         print_report(report, arguments.logits)
     return 0
@@ -103,25 +116,13 @@ def run(arguments: argparse.Namespace) -> int:
 @contextmanager
 def open_session(arguments: argparse.Namespace) -> Iterator[tuple[Any, Board]]:
     """Open the board that the arguments name and yield a Session on its kernel, and the board."""
-    try:
-        import pynq  # noqa: F401
-    except ImportError as error:
-        raise EgretError(
-            f"pynq cannot be imported ({error}); install it with: pip install 'egret[board,simulation]'"
-        ) from error
-    from egret.boards import open_board
-    from egret.driver import EgretOverlay
-    from egret.session import DEFAULT_CHUNK, Session
-
-    with open_board(arguments.board) as opened:
-        overlay = EgretOverlay(str(opened.bitfile), device=opened.device)
-        with Session(overlay.egret_kernel, chunk=arguments.chunk or DEFAULT_CHUNK) as session:
-            yield session, opened.board
+    with opening.open_session(arguments.board, arguments.chunk) as opened:
+        yield opened
 
 
 def _input_tokens(arguments: argparse.Namespace, vocabulary: Vocabulary) -> npt.NDArray[np.uint32]:
     if arguments.text:
-        tokens = vocabulary.encode_lines(_read_text(arguments.text))
+        tokens = vocabulary.encode_lines(read_text(arguments.text))
         if tokens.size == 0:
             raise EgretError(f"{arguments.text} holds no words.")
     else:
@@ -129,7 +130,7 @@ def _input_tokens(arguments: argparse.Namespace, vocabulary: Vocabulary) -> npt.
     return tokens[: arguments.tokens] if arguments.tokens else tokens
 
 
-def _read_text(name: str) -> str:
+def read_text(name: str) -> str:
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except OSError as error:
@@ -138,15 +139,26 @@ def _read_text(name: str) -> str:
         raise EgretError(f"{name} is not UTF-8 text.") from error
 
 
-def _steps(session: Any, given: npt.NDArray[np.uint32], count: int, logits: bool) -> Iterator[Run]:
-    """Run the given tokens, then generate: the first of `count` words is the argmax of the last token."""
-    last = None
-    for part in session.stream(given, logits):
-        last = part
-        yield part
-    assert last is not None
-    if count > 1:
-        yield from session.stream_generate(int(last.argmax[-1]), count - 1, logits)
+def _sampler(arguments: argparse.Namespace) -> Sampler | None:
+    """Return what draws words, or None where the kernel's own choice, the likeliest, is wanted."""
+    if arguments.temperature is None and arguments.top_k is None:
+        if arguments.seed is not None:
+            raise EgretError("--seed is for drawing words: give --temperature or --top-k with it.")
+        return None
+    temperature = 1.0 if arguments.temperature is None else arguments.temperature
+    return Sampler(temperature, arguments.top_k, arguments.seed or 0)
+
+
+def _sampling(sampler: Sampler, generation: Generation, logit_bytes: int) -> dict[str, Any]:
+    words = len(generation.tokens)
+    return {
+        "temperature": sampler.temperature,
+        "top_k": sampler.top_k,
+        "seed": sampler.seed,
+        "words": words,
+        "logit_bytes_per_word": logit_bytes,
+        "host_seconds_per_word": generation.host_s / words if words else None,
+    }
 
 
 def print_words(label: str, words: str) -> None:
@@ -174,6 +186,15 @@ def print_report(report: Report, with_logits: bool) -> None:
         print(
             f"checked:    {what}, events and MACs of all {check.steps:,} tokens equal the reference model's"
         )
+    if report.sampling is not None and report.sampling["words"]:
+        sampling = report.sampling
+        top = f", of the {sampling['top_k']} likeliest" if sampling["top_k"] is not None else ""
+        print(
+            f"sampled:    temperature {sampling['temperature']:g}{top}, seed {sampling['seed']}; each of "
+            f"{sampling['words']:,} words cost a start of the kernel,\n            "
+            f"{sampling['logit_bytes_per_word']:,} bytes of logits and "
+            f"{1e3 * sampling['host_seconds_per_word']:.2f} ms on the host beside the kernel's time"
+        )
     print()
     print(account_table(report.figures))
 
@@ -190,6 +211,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "text": None
         if score is None
         else {"predicted": score.predicted, "right": score.right, "perplexity": score.perplexity},
+        "sampling": report.sampling,
         "account": report.figures.as_dict(),
         "cycles_per_token": report.run.cycles.tolist(),
         "events_per_token": report.run.events.tolist(),

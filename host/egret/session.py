@@ -53,7 +53,7 @@ class Session:
             self._counters = self._allocate("counters", (contract.COUNTERS_BYTES // 8,), np.uint64)
             self._tokens = self._allocate("tokens", (chunk,), np.uint32)
             self._results = self._allocate("results", (chunk, RESULT_WORDS), np.uint32)
-            self._execute(contract.COMMAND_QUERY)
+            self.execute(contract.COMMAND_QUERY)
             self.build = build_of(self._counters)
         except BaseException:
             self.close()
@@ -92,14 +92,19 @@ class Session:
         buffer = self._allocate("image", (image.data.size,), np.uint8)
         buffer[:] = image.data
         buffer.flush()
-        counters = self._execute(contract.COMMAND_LOAD, image=buffer.device_address)
+        counters = self.execute(contract.COMMAND_LOAD, image=buffer.device_address)
         self._image = image
         return counters
+
+    @property
+    def logit_bytes(self) -> int:
+        """Bytes that the loaded model's logits take in DDR for each token, padding among them."""
+        return 4 * self.build.engines * self._logit_block(self._loaded().header.words)
 
     def reset(self) -> Counters:
         """Set the network's state back to that after load()."""
         self._loaded()
-        return self._execute(contract.COMMAND_RESET)
+        return self.execute(contract.COMMAND_RESET)
 
     def run(self, tokens: npt.ArrayLike, logits: bool = False) -> Run:
         """Run the tokens, integers [T], teacher forced: each is the input of one step. See stream()."""
@@ -161,7 +166,7 @@ class Session:
         if logits:
             blocks = self._logit_buffer(vocabulary)
             arguments.update(flags=contract.FLAG_WRITE_LOGITS, logits=blocks.device_address)
-        counters = self._execute(command, **arguments)
+        counters = self.execute(command, **arguments)
         self._results.invalidate()
         dealt = None
         if blocks is not None:
@@ -169,8 +174,13 @@ class Session:
             dealt = deal_logits_back(np.asarray(blocks[:steps]), vocabulary)
         return parse_results(np.asarray(self._results[:steps]), layers, counters, dealt)
 
-    def _execute(self, command: int, **arguments: int) -> Counters:
-        """Run one command to its end and return its counters; raise KernelError if it ends with an error."""
+    def execute(self, command: int, **arguments: int) -> Counters:
+        """Run one command to its end and return its counters; `arguments` are values of argument registers.
+
+        The other methods do what one usually wants; this is for commands made by hand, and checks nothing
+        beforehand. Raises KernelError if the command ends with an error; the session then holds no model,
+        even where the kernel still does.
+        """
         # Zero means "not written": a block without the kernel's identity is not believed.
         self._counters[:] = 0
         self._counters.flush()
@@ -212,15 +222,24 @@ class Session:
             )
 
     def _logit_buffer(self, vocabulary: int) -> Any:
-        if "logits" not in self._buffers:
-            positions = Layout.of_decoder(self.build).positions(vocabulary)
-            per_line = contract.ALIGNMENT // 4
-            block = -(-positions // per_line) * per_line
-            self._allocate("logits", (self.chunk, self.build.engines, block), np.int32)
-        return self._buffers["logits"]
+        block = self._logit_block(vocabulary)
+        return self.buffer("logits", (self.chunk, self.build.engines, block), np.int32)
+
+    def _logit_block(self, vocabulary: int) -> int:
+        """Return the logits, padding among them, that an engine writes for a token."""
+        positions = Layout.of_decoder(self.build).positions(vocabulary)
+        per_line = contract.ALIGNMENT // 4
+        return -(-positions // per_line) * per_line
+
+    def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+        """Return the DDR buffer `name`, a pynq buffer allocated and zeroed at first use and freed by close().
+
+        Raises RunError if there is no room. The caller flushes what it writes and invalidates what it reads.
+        """
+        return self._buffers[name] if name in self._buffers else self._allocate(name, shape, dtype)
 
     def _allocate(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-        """Allocate the zeroed buffer `name` in DDR; raise RunError if there is no room."""
+        """Allocate the zeroed buffer `name` in DDR, freed by close(); raise RunError if there is no room."""
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         try:
             buffer = pynq.allocate(shape, dtype=dtype, target=self.kernel.device)

@@ -25,6 +25,10 @@ class ReferenceCheck:
         self.steps = 0
         """Steps compared so far."""
 
+    def extend(self, token: int) -> None:
+        """Expect `token`, drawn on the host, as the next input after the given ones."""
+        self._given = np.append(self._given, np.uint32(token))
+
     def take(self, part: Run) -> None:
         """Compare the next chunk, which must not reach from the given tokens into the generated ones.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from egret import boards
 from egret.boards import board_names, board_profile, open_board
 from egret.errors import EgretError
 from egret.kernel import BOARDS, Build
@@ -53,3 +54,29 @@ def test_a_real_board_has_the_memory_it_has() -> None:
     pytest.importorskip("pynq")
     with pytest.raises(EgretError, match="real board"), open_board("pynq-z2", latency_cycles=1):
         pass
+
+
+@pytest.mark.parametrize(
+    ("said", "board"),
+    [("Pynq-Z2\0", "pynq-z2"), ("Ultra96\0", "ultra96-v2"), ("Ultra96-V2\n", "ultra96-v2")],
+)
+def test_auto_is_the_board_that_the_image_names(
+    said: str, board: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "pynq_board"
+    file.write_text(said, encoding="utf-8")
+    monkeypatch.setattr(boards, "PYNQ_BOARD_FILE", file)
+    monkeypatch.delenv("BOARD", raising=False)
+    assert boards.resolve_board("auto") == board
+    assert boards.resolve_board("virtual:csim") == "virtual:csim"
+
+
+def test_auto_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(boards, "PYNQ_BOARD_FILE", tmp_path / "missing")
+    monkeypatch.delenv("BOARD", raising=False)
+    assert boards.resolve_board("auto") == "virtual:pynq-z2"
+    monkeypatch.setenv("BOARD", "Pynq-Z2")
+    assert boards.resolve_board("auto") == "pynq-z2"
+    monkeypatch.setenv("BOARD", "ZCU104")
+    with pytest.raises(EgretError, match="'ZCU104'"):
+        boards.resolve_board("auto")

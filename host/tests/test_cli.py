@@ -19,10 +19,12 @@ from egret.checkpoint import Checkpoint
 from egret.cli import main
 from egret.driver import EgretKernel
 from egret.errors import RunError
+from egret.generation import Generation
 from egret.image import ModelImage
 from egret.kernel import BOARDS, Board
 from egret.packer import pack
 from egret.reference import ReferenceModel
+from egret.sampling import Sampler
 from egret.session import Session
 from egret.synthetic import random_checkpoint
 from egret.text import Vocabulary
@@ -98,6 +100,51 @@ def test_a_prompt_goes_on_as_the_reference_model_says(
     assert board.allocated == 0
 
 
+def test_words_can_be_drawn_and_a_seed_repeats_them(
+    board: ModelledBoard, model: Path, checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def generated(*options: str) -> dict[str, Any]:
+        prompt = ["--prompt", "the company says", "--generate", "25", "--check", "--json"]
+        assert main(["run", str(model), *prompt, *options]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    first = generated("--temperature", "1.5", "--top-k", "9", "--seed", "4")
+    # The same draws from the reference model's logits.
+    reference, sampler = ReferenceModel(checkpoint), Sampler(1.5, 9, 4)
+    trace = reference.run(Vocabulary(WORDS).encode_prompt("the company says"), logits=True)
+    words: list[str] = []
+    for _ in range(25):
+        assert trace.logits is not None
+        token = sampler.choose(trace.logits[-1])
+        words.append(WORDS[token])
+        trace = reference.run([token], logits=True)
+    assert first["generated"] == words
+    assert first["steps_checked"] == first["account"]["tokens"] == 4 + 24  # the last word is not fed back
+    sampling = first["sampling"]
+    assert (sampling["words"], sampling["temperature"], sampling["top_k"], sampling["seed"]) == (
+        25,
+        1.5,
+        9,
+        4,
+    )
+    assert sampling["logit_bytes_per_word"] == 2 * 64  # 31 words: 2 groups of 8 decoder lanes, an engine
+    assert sampling["host_seconds_per_word"] > 0
+    assert generated("--temperature", "1.5", "--top-k", "9", "--seed", "4")["generated"] == words
+    assert generated("--temperature", "1.5", "--top-k", "9", "--seed", "5")["generated"] != words
+    assert generated("--top-k", "1")["generated"] == generated()["generated"]
+
+
+def test_what_drawing_costs_is_printed(
+    board: ModelledBoard, model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(model), "--temperature", "2", "--generate", "3"]) == 0
+    out = capsys.readouterr().out
+    assert "sampled:    temperature 2, seed 0; each of 3 words cost a start" in out
+    assert "128 bytes of logits" in out
+    assert "temperature" in fails(capsys, 2, "run", str(model), "--temperature", "-1")
+    assert "--temperature or --top-k" in fails(capsys, 2, "run", str(model), "--seed", "1")
+
+
 def test_a_texts_perplexity_is_that_of_the_reference_models_logits(
     board: ModelledBoard,
     model: Path,
@@ -165,7 +212,7 @@ def test_the_check_sees_a_single_wrong_number(checkpoint: Checkpoint, field: str
     given = np.array([0, 3, 4], dtype=np.uint32)
     with Session(EgretKernel(ModelledBoard(BOARD.build, checkpoint).driver_description())) as session:
         session.load(pack(checkpoint, session.build))
-        parts = list(run_command._steps(session, given, 5, True))
+        parts = list(Generation(session, given, 5, True))
     right = ReferenceCheck(checkpoint, given)
     for part in parts:
         right.take(part)

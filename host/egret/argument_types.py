@@ -1,0 +1,21 @@
+"""Types of command-line arguments: argparse prints the usage and these sentences for a value out of range."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def count(text: str) -> int:
+    """Return the integer of 0 or more that `text` says."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is less than 0")
+    return value
+
+
+def positive(text: str) -> int:
+    """Return the integer of 1 or more that `text` says."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is less than 1")
+    return value

@@ -1,0 +1,136 @@
+"""`egret eval`: how well a model foresees a text on a board, and how many cycles a token takes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from egret.account_table import account_table
+from egret.accounting import account
+from egret.argument_types import positive
+from egret.boards import AUTO, board_names, is_csim, resolve_board
+from egret.checkpoint import Checkpoint
+from egret.errors import EgretError
+from egret.measurement import Run
+from egret.models import load_model
+from egret.opening import open_session
+from egret.packer import pack
+from egret.run_command import read_text
+from egret.text import Vocabulary
+from egret.watching import ReferenceCheck, TextScore
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's description and arguments to its parser."""
+    parser.description = (
+        "Run a text through a model on a board, with all logits, and give its perplexity: each token but the "
+        "first is predicted from those before it. The progress bar shows perplexity and cycles per token so "
+        "far. A text ends each line with <eos>, as the Penn Treebank's files are meant; a token file is a "
+        "NumPy .npy file of integers in one dimension."
+    )
+    parser.set_defaults(function=evaluate)
+    parser.add_argument(
+        "model", metavar="MODEL", type=Path, help="quantised checkpoint (.npz) or packed image"
+    )
+    parser.add_argument("text", metavar="TEXT", help="text, '-' (standard input), or token file (.npy)")
+    parser.add_argument("--board", default=AUTO, help=f"{AUTO} (default), {', '.join(board_names())}")
+    parser.add_argument("--tokens", metavar="N", type=positive, help="only the first N tokens")
+    parser.add_argument("--check", action="store_true", help="compare every logit with the reference model's")
+    parser.add_argument("--chunk", metavar="N", type=positive, help="tokens per start of the kernel")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def evaluate(arguments: argparse.Namespace) -> int:
+    """Run the command; raise EgretError for wrong input and RunError for a board that fails."""
+    name = resolve_board(arguments.board)
+    model = load_model(arguments.model)
+    tokens = _tokens(arguments.text, model.vocabulary)[: arguments.tokens]
+    if tokens.size < 2:
+        raise EgretError(f"{arguments.text} holds {tokens.size} tokens; a prediction takes two.")
+    check = None
+    if arguments.check:
+        if not isinstance(model, Checkpoint):
+            raise EgretError("--check needs a checkpoint (.npz): the reference model runs no packed image.")
+        check = ReferenceCheck(model, tokens)
+    score = TextScore(tokens)
+    with open_session(name, arguments.chunk) as (session, board):
+        image = pack(model, session.build) if isinstance(model, Checkpoint) else model
+        session.load(image)
+        parts: list[Run] = []
+        steps, cycles, begin = 0, 0, time.monotonic()
+        with tqdm(total=tokens.size, unit="token", disable=None, file=sys.stderr) as bar:
+            for part in session.stream(tokens, logits=True):
+                for watcher in (check, score):
+                    if watcher is not None:
+                        watcher.take(part)
+                parts.append(replace(part, logits=None))  # 4 bytes a word and token: too many to keep
+                steps, cycles = steps + len(part), cycles + part.counters.cycles
+                if score.perplexity is not None:
+                    bar.set_postfix_str(_so_far(score.perplexity, cycles / steps), refresh=False)
+                bar.update(len(part))
+        seconds = time.monotonic() - begin
+    whole = Run.join(parts)
+    figures = account(image, whole, board)
+    clocked = not is_csim(name)
+    if arguments.json:
+        document = {
+            "model": str(arguments.model),
+            "board": name,
+            "tokens": steps,
+            "predicted": score.predicted,
+            "right": score.right,
+            "perplexity": score.perplexity,
+            "cycles_per_token": cycles / steps if clocked else None,
+            "events_per_token": whole.events.mean(axis=0, dtype=np.float64).tolist(),
+            "steps_checked": check.steps if check is not None else 0,
+            "seconds": seconds,
+            "account": figures.as_dict(),
+        }
+        print(json.dumps(document, indent=2))
+        return 0
+    assert score.perplexity is not None  # there are logits and a prediction
+    print(f"perplexity  {score.perplexity:.2f} over {score.predicted:,} predicted tokens")
+    print(f"right       {score.right / score.predicted:.1%} at first guess")
+    print(f"cycles      {cycles / steps:,.0f} per token" if clocked else f"cycles      {name} has no clock")
+    if check is not None:
+        print(
+            f"checked     every logit, event count and MAC of {check.steps:,} tokens: the reference model's"
+        )
+    print()
+    print(account_table(figures))
+    return 0
+
+
+def _so_far(perplexity: float, cycles_per_token: float) -> str:
+    clock = f", {cycles_per_token:,.0f} cycles/token" if cycles_per_token else ""
+    return f"perplexity {perplexity:.1f}{clock}"
+
+
+def _tokens(name: str, words: list[str]) -> npt.NDArray[np.uint32]:
+    """Return the tokens, uint32 [T], of a text or a token file; raise EgretError where it is neither."""
+    if not name.endswith(".npy"):
+        return Vocabulary(words).encode_lines(read_text(name))
+    try:
+        array = np.load(name, allow_pickle=False)
+    except OSError as error:
+        raise EgretError(f"{name} cannot be read: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise EgretError(f"{name} is no NumPy file of numbers.") from error
+    if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "iu":
+        raise EgretError(f"{name} must hold integers in one dimension.")
+    outside = np.flatnonzero((array < 0) | (array >= len(words)))
+    if outside.size:
+        position = int(outside[0])
+        raise EgretError(
+            f"{name} has token {int(array[position])} at position {position}; the model's are 0 to "
+            f"{len(words) - 1}."
+        )
+    return array.astype(np.uint32)

@@ -1,0 +1,36 @@
+"""From a board's name to a session on its kernel, for all who use one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from egret.errors import EgretError
+from egret.kernel import Board
+
+
+@contextmanager
+def open_session(
+    board: str, chunk: int | None = None, bitfile: str | Path | None = None, **profile: Any
+) -> Iterator[tuple[Any, Board]]:
+    """Open a board by name, load its bitstream and yield a Session on its kernel, and the board's profile.
+
+    `chunk`: tokens per start of the kernel; `bitfile` and `profile` are open_board()'s. Raises EgretError
+    where pynq is missing or open_board() does, and RunError where no Egret kernel answers.
+    """
+    try:
+        import pynq  # noqa: F401
+    except ImportError as error:
+        raise EgretError(
+            f"pynq cannot be imported ({error}); install it with: pip install 'egret[board,simulation]'"
+        ) from error
+    from egret.boards import open_board
+    from egret.driver import EgretOverlay
+    from egret.session import DEFAULT_CHUNK, Session
+
+    with open_board(board, bitfile=bitfile, **profile) as opened:
+        overlay = EgretOverlay(str(opened.bitfile), device=opened.device)
+        with Session(overlay.egret_kernel, chunk=DEFAULT_CHUNK if chunk is None else chunk) as session:
+            yield session, opened.board

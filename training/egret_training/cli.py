@@ -1,4 +1,4 @@
-"""The command line: `python -m egret_training train | export | evaluate | plot | benchmark`."""
+"""The command line: `python -m egret_training train | export | evaluate | plot | price | benchmark`."""
 
 from __future__ import annotations
 
@@ -105,6 +105,22 @@ def _parser() -> argparse.ArgumentParser:
     plot = command("plot", "draw a run's perplexities", "Draw the log of a run (needs matplotlib).")
     plot.add_argument("run", type=Path, help="folder of a run")
     plot.add_argument("-o", "--output", type=Path, help="the picture (default: log.png in the folder)")
+
+    price = command(
+        "price",
+        "what the kernel's constraints on pruning cost a saved model",
+        "Prune a saved model in several ways, without training it afterwards, and print the perplexity on\n"
+        "the beginning of the validation text, and what a kernel of 2 engines of 64 bits would fetch.",
+    )
+    price.add_argument("saved", type=Path, help="a dense model, as runs/ptb-egru/dense.pt")
+    _add_data(price)
+    price.add_argument("--sparsity", type=float, default=0.85, help="default: %(default)s")
+    price.add_argument(
+        "--lanes", type=int, default=5, help="of the layers, per engine (default: %(default)s)"
+    )
+    price.add_argument("--decoder-lanes", type=int, default=8, help="default: %(default)s")
+    price.add_argument("--decoder-weight-bits", type=int, default=4, help="default: %(default)s")
+    price.add_argument("--tokens", type=int, default=12800, help="of validation text (default: %(default)s)")
 
     benchmark = command(
         "benchmark",
@@ -222,11 +238,50 @@ def _benchmark(arguments: argparse.Namespace) -> None:
     print(table(measure(size, arguments.updates)))
 
 
+def _price(arguments: argparse.Namespace) -> None:
+    from egret_training import data
+    from egret_training.price import GAP_BITS, price, table, ways
+    from egret_training.saved import load_model
+
+    if not 0 < arguments.sparsity < 1:
+        raise EgretError(f"--sparsity must lie between 0 and 1; it is {arguments.sparsity}.")
+    for lanes, bits in (
+        (arguments.lanes, 8),
+        (arguments.decoder_lanes, arguments.decoder_weight_bits),
+    ):
+        if not (1 <= lanes and 2 <= bits <= 8 and lanes * (bits + GAP_BITS) <= 64):
+            raise EgretError(f"{lanes} lanes of {bits} + {GAP_BITS} bits do not fit a beat of 64 bits.")
+    model, saved = load_model(arguments.saved)
+    corpus = _corpus(arguments.data, saved["recipe"].get("vocabulary"))
+    if corpus.vocabulary != saved["vocabulary"]:
+        raise EgretError(f"{arguments.saved} is not of this corpus.")
+    model.untie()
+    train, valid = (data.streams(text, 64) for text in (corpus.train, corpus.valid))
+    compared = ways(arguments.sparsity, arguments.lanes, arguments.decoder_lanes)
+    print(
+        table(
+            [
+                price(
+                    model,
+                    way,
+                    pruning,
+                    train,
+                    valid[: arguments.tokens // 64],
+                    corpus.log_frequencies().exp(),
+                    arguments.decoder_weight_bits,
+                )
+                for way, pruning in compared.items()
+            ]
+        )
+    )
+
+
 COMMANDS = {
     "train": _train,
     "export": _export,
     "evaluate": _evaluate,
     "plot": _plot,
+    "price": _price,
     "benchmark": _benchmark,
 }
 

@@ -68,6 +68,8 @@ def draw_masks(
 
     `sparsity` and `decoder_sparsity` are the shares to remove now, which may be less than those of `pruning`.
     """
+    if pruning.unstructured:
+        return _largest_of_all(model, sparsity, decoder_sparsity)
     return {
         name: draw_mask(
             weights.detach(),
@@ -76,6 +78,19 @@ def draw_masks(
         )
         for name, weights in prunable_weights(model).items()
     }
+
+
+def _largest_of_all(model: EgruLanguageModel, sparsity: float, decoder_sparsity: float) -> dict[str, Tensor]:
+    """Return masks that keep the largest weights of the layers, whichever matrix they are in."""
+    weights = {name: values.detach().abs() for name, values in prunable_weights(model).items()}
+    masks: dict[str, Tensor] = {}
+    layers = [name for name in weights if name != DECODER]
+    for names, share in ((layers, sparsity), ([DECODER], decoder_sparsity)):
+        every = torch.cat([weights[name].flatten() for name in names])
+        removed = round(share * every.numel())
+        smallest = every.kthvalue(removed).values if removed else every.new_tensor(-1.0)
+        masks.update({name: weights[name] > smallest for name in names})
+    return masks
 
 
 @torch.no_grad()

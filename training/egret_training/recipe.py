@@ -42,6 +42,8 @@ class Pruning:
     sparsity: float
     decoder_sparsity: float | None = None
     """The same for the decoder, if it is to keep more or less than the layers; None: `sparsity` too."""
+    unstructured: bool = False
+    """Remove the smallest weights of all layers together, wherever they are, and of the decoder."""
     slots: int = 10
     """Engines times lanes of the kernel: row j belongs to residue j mod slots."""
     decoder_slots: int | None = None
@@ -246,6 +248,10 @@ def _check(recipe: Recipe) -> None:
             require(
                 min(pruning.slots, pruning.redraw, pruning.decoder_slots or 1) > 0 and 0 <= pruning.ramp <= 1,
                 f"{about} needs slots, updates between drawings and a ramp in [0, 1].",
+            )
+            require(
+                not (pruning.unstructured and (pruning.at_a_stroke or pruning.gap_bits)),
+                f"{about}: what is pruned at a stroke or for a gap field is not unstructured.",
             )
             require(
                 not (pruning.at_a_stroke and (pruning.ramp or pruning.start)),

@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from egret_training import benchmark, cli
+from egret_training.price import ways
 from egret_training.run_folder import RunFolder
+
+RECIPE = """
+name = "tiny"
+streams = 4
+window = 20
+evaluation_streams = 2
+[model]
+embedding = 24
+layers = [40, 24]
+tied = true
+[[phases]]
+name = "dense"
+epochs = 1
+learning_rate = 1e-2
+"""
 
 
 def test_the_benchmark_times_every_contender(monkeypatch, capsys):
@@ -45,3 +62,22 @@ def test_a_run_is_drawn(tmp_path, capsys):
     assert (folder.path / "log.png").read_bytes().startswith(b"\x89PNG")
     assert cli.main(["plot", str(folder.path), "-o", str(tmp_path / "run.unknown")]) == 1
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_the_price_of_constraints_is_a_row_for_each_way(tmp_path, capsys):
+    words = torch.randint(40, (6000,), generator=torch.Generator().manual_seed(1)).tolist()
+    lines = [" ".join(f"w{word}" for word in words[i : i + 10]) for i in range(0, 6000, 10)]
+    (tmp_path / "text.txt").write_text("\n".join(lines))
+    (tmp_path / "dense.toml").write_text(RECIPE)
+    run = tmp_path / "run"
+    data = ["--data", str(tmp_path / "text.txt")]
+    assert cli.main(["train", str(tmp_path / "dense.toml"), *data, "--run", str(run)]) == 0
+    capsys.readouterr()
+    assert cli.main(["price", str(run / "dense.pt"), *data, "--lanes", "1", "--decoder-lanes", "2"]) == 0
+    rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[0].strip() for row in rows] == list(ways(0.85, 1, 2))
+    without_weight = [float(row[3].strip(" %")) for row in rows]
+    assert without_weight[2] == without_weight[3] == 0 < without_weight[0]
+    assert float(rows[0][2].strip(" %")) > float(rows[2][2].strip(" %"))
+    assert cli.main(["price", str(run / "dense.pt"), *data, "--lanes", "6"]) == 1
+    assert "do not fit a beat" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import torch
 from egret.columns import count_slots, encode_columns
 from egret.layout import Layout
 from egret_training.model import EgruLanguageModel, Shape
-from egret_training.pruning import DECODER, apply_masks, draw_masks, sparsity_at
+from egret_training.pruning import DECODER, apply_masks, draw_masks, prunable_weights, sparsity_at
 from egret_training.recipe import Pruning
 
 
@@ -47,6 +47,22 @@ def test_streamed_matrices_have_no_wasted_entries():
         for part in encode_columns(gates, layout):
             counts = count_slots(part, layout)
             assert counts.weights and not counts.escapes and not counts.padding, name
+
+
+def test_unstructured_pruning_keeps_the_largest_of_all_layers():
+    torch.manual_seed(7)
+    model = EgruLanguageModel(Shape(60, 10, [20, 15]))
+    with torch.no_grad():
+        model.stack[0].recurrent_weights.mul_(10)
+    masks = draw_masks(model, Pruning(0.6, 0.5, unstructured=True), 0.6, 0.5)
+    layers = [name for name in masks if name != DECODER]
+    weights = {name: values.detach().abs() for name, values in prunable_weights(model).items()}
+    kept = torch.cat([weights[name][masks[name]] for name in layers])
+    removed = torch.cat([weights[name][~masks[name]] for name in layers])
+    assert kept.min() > removed.max()
+    assert removed.numel() / (kept.numel() + removed.numel()) == pytest.approx(0.6, abs=1e-3)
+    assert masks["layers.0.recurrent_weights"].float().mean() > 0.9
+    assert masks[DECODER].float().mean() == pytest.approx(0.5, abs=1e-3)
 
 
 def test_a_tied_decoder_is_not_pruned():

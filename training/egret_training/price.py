@@ -1,0 +1,121 @@
+"""What the kernel's constraints on pruning cost: perplexity, and what is fetched, in several ways."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from egret.columns import count_slots, encode_columns
+from egret.layout import Layout
+from egret_training.evaluation import perplexity
+from egret_training.model import EgruLanguageModel
+from egret_training.pruning import DECODER, apply_masks, constraint_of, draw_masks, prunable_weights
+from egret_training.recipe import Pruning
+from egret_training.reconstruction import prune_at_a_stroke
+
+ENGINES = 2
+BUS_BYTES = 8
+ACCUMULATOR_BITS = 28
+LAYER_WEIGHT_BITS, GAP_BITS = 8, 4
+
+
+@dataclass(frozen=True)
+class Price:
+    """What one way to prune does, before any training."""
+
+    way: str
+    perplexity: float
+    magnitude: float
+    """Sum of sizes kept, as a share of all (of the weights as they were)."""
+    weights: int
+    escapes: int
+    padding: int
+    """What the entries of streamed columns are used for."""
+    bytes_per_token: float
+    """Of columns, with the activity of the text that the perplexity is of."""
+
+
+def ways(sparsity: float, lanes: int, decoder_lanes: int) -> dict[str, Pruning]:
+    """Return the ways to prune that are compared."""
+    plain = Pruning(sparsity, slots=ENGINES * lanes, decoder_slots=ENGINES * decoder_lanes)
+    return {
+        "unstructured": dataclasses.replace(plain, unstructured=True),
+        "lane-balanced": plain,
+        "gap-aware": dataclasses.replace(plain, gap_bits=GAP_BITS),
+        "gap-aware, at a stroke": dataclasses.replace(plain, gap_bits=GAP_BITS, at_a_stroke=True),
+    }
+
+
+def price(
+    model: EgruLanguageModel,
+    way: str,
+    pruning: Pruning,
+    train: Tensor,
+    valid: Tensor,
+    frequencies: Tensor,
+    decoder_weight_bits: int,
+) -> Price:
+    """Prune a copy of `model` (with a decoder of its own), and measure it on int64 [length, streams]."""
+    pruned = copy.deepcopy(model)
+    before = {name: weights.detach().abs() for name, weights in prunable_weights(model).items()}
+    if pruning.at_a_stroke:
+        masks = prune_at_a_stroke(pruned, pruning, train, frequencies)
+    else:
+        masks = draw_masks(pruned, pruning, pruning.sparsity, pruning.of_decoder)
+        apply_masks(pruned, masks)
+    kept = sum(float((before[name] * mask).sum()) for name, mask in masks.items())
+    total = sum(float(sizes.sum()) for sizes in before.values())
+    activity = _activity(pruned, valid)
+    weights = escapes = padding = 0
+    fetched = 0.0
+    for name, mask in masks.items():
+        if name == "layers.0.input_weights":
+            continue  # folded
+        constraint = constraint_of(name, pruning)
+        bits = decoder_weight_bits if name == DECODER else LAYER_WEIGHT_BITS
+        layout = Layout(ENGINES, constraint.slots // ENGINES, BUS_BYTES, bits, GAP_BITS, ACCUMULATOR_BITS)
+        gates = mask[list(constraint.order)].numpy().astype(np.int8)
+        for part in encode_columns(gates, layout):
+            counts = count_slots(part, layout)
+            weights, escapes, padding = (
+                weights + counts.weights,
+                escapes + counts.escapes,
+                padding + counts.padding,
+            )
+            fetched += float(np.diff(part.pointers) @ activity[_fires(name)].numpy()) * BUS_BYTES
+    return Price(way, perplexity(pruned, valid), kept / total, weights, escapes, padding, fetched)
+
+
+@torch.no_grad()
+def _activity(model: EgruLanguageModel, valid: Tensor) -> list[Tensor]:
+    """Return for each layer the share of steps in which each neuron fires, float64 [H]."""
+    outputs, _ = model.hidden(valid, model.initial_state(valid.shape[1]), torch.bfloat16)
+    return [(output != 0).double().mean((0, 1)) for output in outputs]
+
+
+def _fires(name: str) -> int:
+    """Return the layer whose events want the columns of a streamed matrix."""
+    if name == DECODER:
+        return -1
+    _, layer, kind = name.split(".")
+    return int(layer) - (kind == "input_weights")
+
+
+def table(prices: list[Price]) -> str:
+    """Return the figures as a Markdown table."""
+    rows = [
+        "| pruning | perplexity | magnitude kept | entries without a weight | bytes per token |",
+        "|---|---|---|---|---|",
+    ]
+    for found in prices:
+        entries = found.weights + found.escapes + found.padding
+        rows.append(
+            f"| {found.way} | {found.perplexity:.1f} | {found.magnitude:.1%} "
+            f"| {(entries - found.weights) / entries:.1%} | {found.bytes_per_token:,.0f} |"
+        )
+    return "\n".join(rows)

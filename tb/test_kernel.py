@@ -28,3 +28,10 @@ def test_kernel_equals_reference(case: Case, tmp_path: Path) -> None:
 def test_kernel_errors(case: Case, tmp_path: Path) -> None:
     """Every error code, provoked."""
     run_bench("error_tests", case, SEED, tmp_path)
+
+
+def test_kernel_survives_hostile_images(tmp_path: Path) -> None:
+    """Mutated images, past the loader: an error code or a run, and nothing outside the image is read."""
+    run_bench(
+        "hostile_image_tests", next(case for case in CASES if case.name == "two_layers"), SEED, tmp_path
+    )

@@ -183,7 +183,7 @@ def _check_text(image: ImageSections) -> None:
     validate_words(words)
     try:
         description = image.description
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter: brackets in brackets, thousands deep
         raise EgretError("The image's metadata is not JSON.") from error
     if not isinstance(description, dict):
         raise EgretError(f"The image's metadata must be a JSON object; it is {type(description).__name__}.")

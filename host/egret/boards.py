@@ -63,6 +63,8 @@ def resolve_board(name: str) -> str:
         here = os.environ.get("BOARD", "")
     if not here:
         return f"{VIRTUAL}{CSIM_BOARD}"
+    if here in board_names():  # BOARD may also be one of ours: make takes a variable of that name
+        return here
     for known in BOARDS:  # a PYNQ image says "Ultra96" for both versions of that board
         if known == here.lower() or known.startswith(f"{here.lower()}-v"):
             return known

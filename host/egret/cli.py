@@ -66,7 +66,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="egret", description="Sparse event-based recurrent networks on an FPGA, one token at a time."
+        prog="egret",
+        description="Sparse event-based recurrent networks on an FPGA, one token at a time.",
+        epilog="Exit status: 0 fine; 1 a board that fails, or differs from the reference model; 2 wrong "
+        "usage or input; 130 interrupted. 'egret COMMAND --help' says more.",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 

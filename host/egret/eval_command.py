@@ -54,7 +54,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
     model = load_model(arguments.model)
     tokens = _tokens(arguments.text, model.vocabulary)[: arguments.tokens]
     if tokens.size < 2:
-        raise EgretError(f"{arguments.text} holds {tokens.size} tokens; a prediction takes two.")
+        source = "The standard input" if arguments.text == "-" else arguments.text
+        raise EgretError(f"{source} holds {tokens.size} tokens; a prediction takes two.")
     check = None
     if arguments.check:
         if not isinstance(model, Checkpoint):

@@ -97,6 +97,11 @@ class Session:
         return counters
 
     @property
+    def loaded(self) -> bool:
+        """Whether a model is loaded, and its state what the last command left."""
+        return self._image is not None
+
+    @property
     def logit_bytes(self) -> int:
         """Bytes that the loaded model's logits take in DDR for each token, padding among them."""
         return 4 * self.build.engines * self._logit_block(self._loaded().header.words)

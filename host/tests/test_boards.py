@@ -77,6 +77,8 @@ def test_auto_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert boards.resolve_board("auto") == "virtual:pynq-z2"
     monkeypatch.setenv("BOARD", "Pynq-Z2")
     assert boards.resolve_board("auto") == "pynq-z2"
+    monkeypatch.setenv("BOARD", "virtual:csim")
+    assert boards.resolve_board("auto") == "virtual:csim"
     monkeypatch.setenv("BOARD", "ZCU104")
     with pytest.raises(EgretError, match="'ZCU104'"):
         boards.resolve_board("auto")

@@ -1,0 +1,244 @@
+"""The network on a board as a Python programmer wants it: tokens in, a Step for each out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from egret.checkpoint import Checkpoint
+from egret.errors import EgretError
+from egret.image import ModelImage
+from egret.image_header import CHECKSUM_WORD
+from egret.kernel import Board
+from egret.measurement import Counters, Run
+from egret.models import load_model
+from egret.opening import open_session
+from egret.packer import pack
+from egret.sampling import Sampler
+from egret.text import Vocabulary
+
+if TYPE_CHECKING:  # a session needs pynq, which is asked for when a board is opened
+    from egret.session import Session
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What one token did."""
+
+    token: int
+    """The input."""
+    argmax: int
+    """The likeliest next token."""
+    logit: int
+    """Its logit, in units of 2^-11."""
+    logits: npt.NDArray[np.int32] | None
+    """All logits, int32 [V] in units of 2^-11, where they were asked for."""
+    events: tuple[int, ...]
+    """How many neurons of each layer fired."""
+    cycles: int
+    """Kernel cycles of this step."""
+    counters: Counters
+    """Of the start of the kernel that this step was part of: the kernel counts by start, not by token."""
+    next: int
+    """The token that follows in generate(): the argmax, or the one that was drawn."""
+
+
+@dataclass(frozen=True, eq=False)
+class SavedState:
+    """A network's state, as the tokens that lead to it from a reset; see Network.save()."""
+
+    tokens: npt.NDArray[np.uint32]
+    """uint32 [T]"""
+    checksum: int
+    """Of the model image: another model comes to another state."""
+
+
+class Network:
+    """A model on a board. Made by egret.open(); a context manager, whose end frees buffers and board.
+
+    The state persists from call to call. Tokens go to the kernel in chunks, so a stream that is left early
+    has run to the end of its chunk: open with chunk=1 where each token depends on the answer to the last.
+    """
+
+    def __init__(self, session: Session, board: Board, image: ModelImage, resources: ExitStack) -> None:
+        """Take over a session with the image loaded, and what is to be closed with it."""
+        self._session, self._image, self._resources = session, image, resources
+        self._closed = False
+        self._history: list[npt.NDArray[np.uint32]] = []
+        self.board = board
+        """The board's profile: its clock, its memory, its kernel's build."""
+        self.words: list[str] = list(image.vocabulary)
+        """The vocabulary: token t is words[t]."""
+        self.counters = Counters.zero()
+        """The sums over all starts since the last reset()."""
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the buffers and the board; nothing can be run afterwards."""
+        self._closed = True
+        self._resources.close()
+
+    def encode(self, text: str) -> npt.NDArray[np.uint32]:
+        """Return the tokens, uint32 [T], of the beginning of a line: <eos> (the line before), and its words.
+
+        Raises EgretError where the vocabulary has no <eos>, or no <unk> for a word that it lacks.
+        """
+        return Vocabulary(self.words).encode_prompt(text)
+
+    def decode(self, tokens: Iterable[int]) -> str:
+        """Return the words of tokens with spaces between, a line break for each <eos>."""
+        return Vocabulary(self.words).decode(tokens)
+
+    def stream(self, tokens: npt.ArrayLike | Iterable[int], logits: bool = False) -> Iterator[Step]:
+        """Run tokens teacher forced, and yield a Step for each, a chunk of them at a time.
+
+        tokens: integers [T], or anything that yields integers, from which a chunk at a time is taken. Raises
+        EgretError where a token is not in the vocabulary (of an array: before anything runs; of an iterator:
+        before its chunk runs) and KernelError where the kernel stops; then reset() or restore() goes on.
+        """
+        self._check_state()
+        if isinstance(tokens, (Sequence, np.ndarray)):
+            return self._steps(self._session.stream(np.asarray(tokens), logits))
+        return self._steps(self._pieces(iter(tokens), logits))  # type: ignore[arg-type]
+
+    def run(self, tokens: npt.ArrayLike, logits: bool = False) -> Run:
+        """As stream(), but return arrays over all steps: the fastest way, and the one for long texts."""
+        self._check_state()
+        return Run.join(list(self._noted(self._session.stream(np.asarray(tokens), logits))))
+
+    def generate(
+        self,
+        first_token: int,
+        count: int,
+        logits: bool = False,
+        temperature: float | None = None,
+        top_k: int | None = None,
+        seed: int = 0,
+    ) -> Iterator[Step]:
+        """Run `count` steps, the first on `first_token`, each next one on the `next` of the step before.
+
+        Without temperature and top_k the kernel goes on by itself with the argmax, a chunk at a time. With
+        either, each next token is drawn on the host (egret.sampling.Sampler): a start of the kernel and all
+        logits for each. Raises as stream() does.
+        """
+        self._check_state()
+        if temperature is None and top_k is None:
+            return self._steps(self._session.stream_generate(first_token, count, logits))
+        if count < 1:
+            raise EgretError(f"At least one word can be generated; {count} were asked for.")
+        sampler = Sampler(1.0 if temperature is None else temperature, top_k, seed)
+        return self._drawn(first_token, count, logits, sampler)
+
+    def reset(self) -> None:
+        """Go back to the state after opening: also after an error, when the model is loaded again."""
+        self._check_open()
+        if self._session.loaded:
+            self._session.reset()
+        else:
+            self._session.load(self._image)
+        self._history, self.counters = [], Counters.zero()
+
+    def save(self) -> SavedState:
+        """Return the state, for restore() on this or another board.
+
+        The kernel gives out no state. What is saved are the tokens since the last reset, 4 bytes each, from
+        which the state follows exactly. Raises EgretError where an error has lost the state.
+        """
+        self._check_state()
+        tokens = np.concatenate(self._history) if self._history else np.empty(0, dtype=np.uint32)
+        self._history = [tokens]
+        return SavedState(tokens, self._checksum)
+
+    def restore(self, state: SavedState) -> None:
+        """Come to a saved state: reset, and run its tokens again, which takes as long as they took.
+
+        Raises EgretError where it was saved from another model image.
+        """
+        if state.checksum != self._checksum:
+            raise EgretError("The saved state is of another model image than the one on this board.")
+        self.reset()
+        if state.tokens.size:
+            self.run(state.tokens)
+
+    @property
+    def _checksum(self) -> int:
+        return int(self._image.data[4 * CHECKSUM_WORD : 4 * CHECKSUM_WORD + 4].view("<u4")[0])
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EgretError("The network is closed; open it again.")
+
+    def _check_state(self) -> None:
+        self._check_open()
+        if not self._session.loaded:
+            raise EgretError("An error has lost the network's state; reset() or restore() goes on.")
+
+    def _pieces(self, tokens: Iterator[int], logits: bool) -> Iterator[Run]:
+        while piece := list(islice(tokens, self._session.chunk)):
+            yield from self._session.stream(piece, logits)
+
+    def _drawn(self, token: int, count: int, logits: bool, sampler: Sampler) -> Iterator[Step]:
+        for _ in range(count):
+            (run,) = self._noted(self._session.stream([token], True))
+            assert run.logits is not None
+            token = sampler.choose(run.logits[0])
+            yield _step(run, 0, logits, token)
+
+    def _noted(self, parts: Iterator[Run]) -> Iterator[Run]:
+        """Pass the runs on, noting what leads to the state."""
+        for part in parts:
+            self._history.append(part.tokens)
+            self.counters += part.counters
+            yield part
+
+    def _steps(self, parts: Iterator[Run]) -> Iterator[Step]:
+        for part in self._noted(parts):
+            for index in range(len(part)):
+                yield _step(part, index, True, int(part.argmax[index]))
+
+
+def _step(run: Run, index: int, logits: bool, following: int) -> Step:
+    return Step(
+        token=int(run.tokens[index]),
+        argmax=int(run.argmax[index]),
+        logit=int(run.logit[index]),
+        logits=run.logits[index] if logits and run.logits is not None else None,
+        events=tuple(run.events[index].tolist()),
+        cycles=int(run.cycles[index]),
+        counters=run.counters,
+        next=following,
+    )
+
+
+def open_network(
+    model: str | os.PathLike[str] | Checkpoint | ModelImage,
+    board: str,
+    *,
+    chunk: int | None = None,
+    bitfile: str | Path | None = None,
+    **profile: Any,
+) -> Network:
+    """Do what egret.open() says."""
+    if not isinstance(model, (Checkpoint, ModelImage)):
+        model = load_model(Path(model))
+    with ExitStack() as resources:
+        session, opened = resources.enter_context(open_session(board, chunk, bitfile, **profile))
+        image = pack(model, session.build) if isinstance(model, Checkpoint) else model
+        session.load(image)
+        return Network(session, opened, image, resources.pop_all())

@@ -31,7 +31,7 @@ module decoder_sweep #(
     input  logic [LANES-1:0][ACCUMULATOR_BITS-1:0] logit_sum,      // a cycle later
 
     input logic        record_write,
-    input logic [23:0] record_write_index,  // position: group * LANES + lane, counted up from 0
+    input logic        record_write_first,  // of all; they come in the order of positions
     input logic [19:0] record_write_data,   // bias, shift << 16 (RECORD_BITS)
 
     output logic               best_valid,  // there is at least one word in this engine
@@ -58,12 +58,12 @@ module decoder_sweep #(
   logic [GROUP_BITS-1:0] write_group, write_group_now;
   logic group_complete;
   logic [LANES-1:0][RECORD_BITS-1:0] written_group, gathered_group, records_1;
-  assign write_lane_now  = record_write_index == '0 ? '0 : write_lane;
-  assign write_group_now = record_write_index == '0 ? '0 : write_group;
+  assign write_lane_now  = record_write_first ? '0 : write_lane;
+  assign write_group_now = record_write_first ? '0 : write_group;
   assign group_complete  = 32'(write_lane_now) == LANES - 1;
   always_comb begin
-    written_group                 = gathered_group;
-    written_group[write_lane_now] = record_write_data;
+    written_group          = gathered_group >> RECORD_BITS;  // lane 0's has gone down to place 0 when the last comes
+    written_group[LANES-1] = record_write_data;
   end
   always_ff @(posedge clk) begin
     if (record_write) begin

@@ -340,7 +340,7 @@ module engine #(
       .logit_address     (sweep_logit_address),
       .logit_sum,
       .record_write      (beat_valid && beat_destination == kernel_types_pkg::TO_DECODER),
-      .record_write_index(beat_index),
+      .record_write_first(beat_first),
       .record_write_data (beat_data[19:0]),
       .best_valid,
       .best_logit,

@@ -21,9 +21,9 @@ ALLOCATOR = {
 EPILOG = """\
 A whole run, from text to a model that Egret's kernel runs:
 
-  python -m egret_training train training/recipes/ptb-small.toml --data ptb.zip --run runs/ptb-small
-  python -m egret_training export runs/ptb-small/quantized.pt models/my-model.npz
-  python -m egret_training evaluate models/my-model.npz --data ptb.zip --run runs/ptb-small --record
+  python -m egret_training train training/recipes/ptb.toml --data ptb.zip --run runs/ptb-egru
+  python -m egret_training export runs/ptb-egru/quantized.pt models/my-model.npz
+  python -m egret_training evaluate models/my-model.npz --data ptb.zip --run runs/ptb-egru --record
 
 Training saves its state every few minutes; the same command takes it up again. The Penn Treebank is licensed
 by the Linguistic Data Consortium; Egret reads Mikolov's preprocessing of it (ptb.train.txt, ptb.valid.txt and
@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         "Run the phases of a recipe. In the run's folder: log.csv (perplexities by epoch), state.pt "
         "(the latest\nstate, taken up by the same command), and PHASE.pt after each phase.",
     )
-    train.add_argument("recipe", type=Path, help="a recipe, as training/recipes/ptb-small.toml")
+    train.add_argument("recipe", type=Path, help="a recipe, as training/recipes/ptb.toml")
     _add_data(train)
     train.add_argument(
         "--run",
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         "Quantise a saved model (best one trained in a quantised phase) and write the checkpoint that\n"
         "`egret run` packs for a board.",
     )
-    export.add_argument("saved", type=Path, help="a file of a run, as runs/ptb-small/quantized.pt")
+    export.add_argument("saved", type=Path, help="a file of a run, as runs/ptb-egru/quantized.pt")
     export.add_argument("checkpoint", type=Path, help="the .npz to write")
     export.add_argument("--note", default="", help="a sentence for the checkpoint's metadata")
 
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "Run the integer reference over whole texts as one stream each, and the Brevitas model too "
         "(both must\nagree exactly). Prints JSON.",
     )
-    evaluate.add_argument("checkpoint", type=Path, help="a .npz, as models/ptb-egru-small.npz")
+    evaluate.add_argument("checkpoint", type=Path, help="a .npz, as models/ptb-egru.npz")
     _add_data(evaluate)
     evaluate.add_argument(
         "--splits",

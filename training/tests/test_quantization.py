@@ -29,7 +29,7 @@ from egret_training.quantizers import (
 )
 from egret_training.recipe import Pruning
 
-SHIPPED = Path(__file__).parents[2] / "models" / "ptb-egru-small.npz"
+SHIPPED = sorted((Path(__file__).parents[2] / "models").glob("ptb-*.npz"))
 
 
 def random_model(seed, layers, vocabulary=97, embedding=19, weight_scale=3.0, weight_bits=8, decoder_bits=8):
@@ -185,12 +185,13 @@ def test_weight_rows_get_the_smallest_power_of_two_that_holds_them():
     assert (quantized / units).tolist() == [[127, -26], [65, 26], [0, 0], [0, 0], [127, -120]]
 
 
-def test_brevitas_evaluation_gives_the_integers_of_the_reference_on_the_penn_treebank():
-    """On the shipped model's own integers, as floats, over 1 200 tokens of the validation text."""
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_brevitas_evaluation_gives_the_integers_of_the_reference_on_the_penn_treebank(path):
+    """On a shipped model's own integers, as floats, over 1 200 tokens of the validation text."""
     source = os.environ.get("EGRET_PTB")
     if not source:
         pytest.skip("set EGRET_PTB to a folder or zip of the Penn Treebank to run this on real text")
-    checkpoint = Checkpoint.load(SHIPPED)
+    checkpoint = Checkpoint.load(path)
     model = from_checkpoint(checkpoint)
     corpus = load_corpus(source)
     numbers = {word: number for number, word in enumerate(checkpoint.vocabulary)}

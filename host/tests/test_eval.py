@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +11,13 @@ import pytest
 
 pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 
+from small_network import small_checkpoint
+
 from egret.checkpoint import Checkpoint
 from egret.cli import main
 from egret.kernel import BOARDS
 from egret.packer import pack
 from egret.reference import ReferenceModel
-from egret.synthetic import random_checkpoint
 
 SEED = 61
 BUILD = BOARDS["pynq-z2"].build
@@ -27,18 +27,7 @@ WORDS = ["<eos>", "<unk>", "N", "the", "company", "says", *(f"w{i}" for i in ran
 
 @pytest.fixture(scope="module")
 def checkpoint() -> Checkpoint:
-    drawn = random_checkpoint(
-        [27, 14],
-        embedding=16,
-        vocabulary=len(WORDS),
-        sparsity=0.6,
-        activity=0.3,
-        balanced_slots=BUILD.slots,
-        decoder_slots=BUILD.decoder_slots,
-        decoder_weight_bits=BUILD.decoder_weight_bits,
-        seed=SEED,
-    )
-    return replace(drawn, vocabulary=WORDS)
+    return small_checkpoint(WORDS, BUILD, SEED)
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("pynq", reason="the virtual board is a pynq device")
+
+from small_network import small_checkpoint
 
 import egret
 from egret.boards import open_board
@@ -21,7 +22,6 @@ from egret.network import Network
 from egret.packer import pack
 from egret.reference import ReferenceModel, Trace
 from egret.sampling import Sampler
-from egret.synthetic import random_checkpoint
 
 SEED = 71
 BUILD = BOARDS["pynq-z2"].build
@@ -31,18 +31,7 @@ TOKENS = np.random.default_rng(SEED).integers(0, len(WORDS), size=37, dtype=np.i
 
 
 def draw(seed: int) -> Checkpoint:
-    drawn = random_checkpoint(
-        [27, 14],
-        embedding=16,
-        vocabulary=len(WORDS),
-        sparsity=0.6,
-        activity=0.3,
-        balanced_slots=BUILD.slots,
-        decoder_slots=BUILD.decoder_slots,
-        decoder_weight_bits=BUILD.decoder_weight_bits,
-        seed=seed,
-    )
-    return replace(drawn, vocabulary=WORDS)
+    return small_checkpoint(WORDS, BUILD, seed)
 
 
 @pytest.fixture(scope="module")

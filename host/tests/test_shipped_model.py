@@ -110,8 +110,8 @@ def test_the_same_run_takes_the_same_cycles(session: Session, run: Run, tokens: 
     session.reset()
     again = session.run(tokens, logits=True)
     np.testing.assert_array_equal(again.argmax, run.argmax[:GIVEN])
-    # The memory is as the commands before left it: whose turn it is, and what bandwidth is left of the last cycle.
-    # Reads and the writing of logits share it, so that each token may take a few cycles more or less.
+    # The memory is as the commands before left it: whose turn it is, and what bandwidth is left of the last
+    # cycle. Reads and the writing of logits share it, so that each token may take a few cycles more or less.
     np.testing.assert_allclose(again.cycles[:1], run.cycles[:1], rtol=0, atol=32)
     np.testing.assert_allclose(again.cycles[1:], run.cycles[1:GIVEN], rtol=0, atol=12)
     assert abs(int(again.cycles.sum()) - int(run.cycles[:GIVEN].sum())) <= 64

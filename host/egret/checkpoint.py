@@ -193,7 +193,7 @@ class Checkpoint:
             vocabulary = arrays["vocabulary"].tobytes().decode("utf-8").split("\n")
         except UnicodeDecodeError as error:
             raise EgretError("The checkpoint's vocabulary is not UTF-8 text.") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter: brackets in brackets, thousands deep
             raise EgretError("The checkpoint's metadata is not JSON.") from error
         result = cls(
             name=_text(arrays, "name"),

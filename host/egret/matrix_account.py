@@ -62,7 +62,7 @@ def account_matrices(image: ModelImage, activity: Sequence[float]) -> tuple[Matr
         dense = int(image.description["dense_macs_per_token"])
         counts = {matrix.name: nonzeros[matrix.name] for matrix in image.matrices()}
         folded_nonzeros = nonzeros[FOLDED]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise EgretError(
             "The image's metadata does not say how many weights its model has; pack it anew."
         ) from error

@@ -12,7 +12,7 @@ from egret.accounting import Account, account
 from egret.errors import EgretError
 from egret.kernel import BOARDS, Board, Build
 from egret.layout import Layout
-from egret.matrix_account import MatrixAccount
+from egret.matrix_account import MatrixAccount, account_matrices
 from egret.measurement import Counters, Run
 from egret.packer import pack
 from egret.reference import ReferenceModel
@@ -141,6 +141,14 @@ def test_nothing_to_do_saves_infinitely_much() -> None:
     assert example(beats=(8, 8), macs=0).slots_filled == 0.0
     assert example(macs=0).saved_by_done == float("inf")
     assert example(macs=0).as_dict()["saved_by_done"] is None
+
+
+@pytest.mark.parametrize("count", [float("inf"), "many", None])
+def test_an_image_that_says_nonsense_of_its_weights_is_refused(count: object) -> None:
+    image = pack(random_checkpoint([5], embedding=4, vocabulary=7, seed=SEED), BUILD)
+    image.description["dense_macs_per_token"] = count  # as if read so: Python's JSON has Infinity
+    with pytest.raises(EgretError, match="how many weights its model has"):
+        account_matrices(image, [0.5])
 
 
 @pytest.mark.parametrize("seed", [SEED, SEED + 1])

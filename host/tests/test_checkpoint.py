@@ -233,6 +233,7 @@ def stored_arrays(path: Path) -> dict[str, np.ndarray[Any, Any]]:
         ("layer3.bias", np.zeros((4, 5), np.int16), r"lacks layer2\.bias, .* layer3\.threshold"),
         ("masks", np.zeros(3, np.int8), "holds masks, unknown"),
         ("metadata", np.array("{"), "metadata is not JSON"),
+        ("metadata", np.array("[" * 100_000), "metadata is not JSON"),
         ("vocabulary", np.array([255, 254], np.uint8), "vocabulary is not UTF-8"),
         ("vocabulary", np.zeros(0, np.uint8), "vocabulary must have shape"),
         ("embedding_fraction_bits", np.zeros(1, np.int8), "embedding_fraction_bits must have shape"),

@@ -17,12 +17,10 @@ from egret.account_table import account_table
 from egret.accounting import account
 from egret.argument_types import positive
 from egret.boards import AUTO, board_names, is_csim, resolve_board
-from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret.measurement import Run
-from egret.models import load_model
+from egret.models import image_for, load_model
 from egret.opening import open_session
-from egret.packer import pack
 from egret.run_command import read_text
 from egret.text import Vocabulary
 from egret.watching import ReferenceCheck, TextScore
@@ -56,14 +54,10 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if tokens.size < 2:
         source = "The standard input" if arguments.text == "-" else arguments.text
         raise EgretError(f"{source} holds {tokens.size} tokens; a prediction takes two.")
-    check = None
-    if arguments.check:
-        if not isinstance(model, Checkpoint):
-            raise EgretError("--check needs a checkpoint (.npz): the reference model runs no packed image.")
-        check = ReferenceCheck(model, tokens)
+    check = ReferenceCheck.of(model, tokens) if arguments.check else None
     score = TextScore(tokens)
     with open_session(name, arguments.chunk) as (session, board):
-        image = pack(model, session.build) if isinstance(model, Checkpoint) else model
+        image = image_for(model, session.build)
         session.load(image)
         parts: list[Run] = []
         steps, cycles, begin = 0, 0, time.monotonic()

@@ -7,7 +7,8 @@ from pathlib import Path
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret.image import ModelImage
-from egret.kernel import MAGIC
+from egret.kernel import MAGIC, Build
+from egret.packer import pack
 
 _ZIP_MAGIC = b"PK\x03\x04"
 _IMAGE_MAGIC = MAGIC.to_bytes(4, "little")
@@ -28,3 +29,11 @@ def load_model(path: Path) -> Checkpoint | ModelImage:
     if begin == _ZIP_MAGIC:
         return Checkpoint.load(path)
     raise EgretError(f"{path} is neither a quantised checkpoint (.npz) nor a packed model image.")
+
+
+def image_for(model: Checkpoint | ModelImage, build: Build) -> ModelImage:
+    """Return the image of a model: a checkpoint is packed for `build`, an image stays as it is.
+
+    Raises EgretError where the build cannot run the checkpoint; an image is checked when it is loaded.
+    """
+    return pack(model, build) if isinstance(model, Checkpoint) else model

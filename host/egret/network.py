@@ -20,9 +20,8 @@ from egret.image import ModelImage
 from egret.image_header import CHECKSUM_WORD
 from egret.kernel import Board
 from egret.measurement import Counters, Run
-from egret.models import load_model
+from egret.models import image_for, load_model
 from egret.opening import open_session
-from egret.packer import pack
 from egret.sampling import Sampler
 from egret.text import Vocabulary
 
@@ -239,6 +238,6 @@ def open_network(
         model = load_model(Path(model))
     with ExitStack() as resources:
         session, opened = resources.enter_context(open_session(board, chunk, bitfile, **profile))
-        image = pack(model, session.build) if isinstance(model, Checkpoint) else model
+        image = image_for(model, session.build)
         session.load(image)
         return Network(session, opened, image, resources.pop_all())

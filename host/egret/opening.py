@@ -13,12 +13,17 @@ from egret.kernel import Board
 
 @contextmanager
 def open_session(
-    board: str, chunk: int | None = None, bitfile: str | Path | None = None, **profile: Any
+    board: str,
+    chunk: int | None = None,
+    bitfile: str | Path | None = None,
+    timeout_s: float | None = None,
+    **profile: Any,
 ) -> Iterator[tuple[Any, Board]]:
     """Open a board by name, load its bitstream and yield a Session on its kernel, and the board's profile.
 
-    `chunk`: tokens per start of the kernel; `bitfile` and `profile` are open_board()'s. Raises EgretError
-    where pynq is missing or open_board() does, and RunError where no Egret kernel answers.
+    `chunk` (tokens per start of the kernel) and `timeout_s` are Session's, with its defaults where None;
+    `bitfile` and `profile` are open_board()'s. Raises EgretError where pynq is missing or open_board() does,
+    and RunError where no Egret kernel answers.
     """
     try:
         import pynq  # noqa: F401
@@ -28,9 +33,13 @@ def open_session(
         ) from error
     from egret.boards import open_board
     from egret.driver import EgretOverlay
-    from egret.session import DEFAULT_CHUNK, Session
+    from egret.session import DEFAULT_CHUNK, DEFAULT_TIMEOUT_S, Session
 
     with open_board(board, bitfile=bitfile, **profile) as opened:
         overlay = EgretOverlay(str(opened.bitfile), device=opened.device)
-        with Session(overlay.egret_kernel, chunk=DEFAULT_CHUNK if chunk is None else chunk) as session:
+        with Session(
+            overlay.egret_kernel,
+            chunk=DEFAULT_CHUNK if chunk is None else chunk,
+            timeout_s=DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s,
+        ) as session:
             yield session, opened.board

@@ -6,8 +6,6 @@ import argparse
 import json
 import sys
 import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,17 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from egret import opening
 from egret.account_table import account_table
 from egret.accounting import Account, account
 from egret.boards import resolve_board
-from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret.generation import Generation, ignore
-from egret.kernel import Board
 from egret.measurement import Run
-from egret.models import load_model
-from egret.packer import pack
+from egret.models import image_for, load_model
+from egret.opening import open_session
 from egret.sampling import Sampler
 from egret.text import Vocabulary
 from egret.watching import ReferenceCheck, TextScore
@@ -57,23 +52,19 @@ class Report:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; raise EgretError for wrong input and RunError for a board that fails."""
-    name = arguments.board = resolve_board(arguments.board)
+    name = resolve_board(arguments.board)
     model = load_model(arguments.model)
     vocabulary = Vocabulary(model.vocabulary)
     given = _input_tokens(arguments, vocabulary)
     count = arguments.generate
     if count is None:
         count = 0 if arguments.text else DEFAULT_WORDS
-    check = None
-    if arguments.check:
-        if not isinstance(model, Checkpoint):
-            raise EgretError("--check needs a checkpoint (.npz): the reference model runs no packed image.")
-        check = ReferenceCheck(model, given)
+    check = ReferenceCheck.of(model, given) if arguments.check else None
     score = TextScore(given) if arguments.text else None
     sampler = _sampler(arguments)
 
-    with open_session(arguments) as (session, board):
-        image = pack(model, session.build) if isinstance(model, Checkpoint) else model
+    with open_session(name, arguments.chunk) as (session, board):
+        image = image_for(model, session.build)
         session.load(image)
         parts: list[Run] = []
         with tqdm(total=given.size + max(count - 1, 0), unit="token", disable=None, file=sys.stderr) as bar:
@@ -111,13 +102,6 @@ def run(arguments: argparse.Namespace) -> int:
             print_words("generated:", vocabulary.decode(out))
         print_report(report, arguments.logits)
     return 0
-
-
-@contextmanager
-def open_session(arguments: argparse.Namespace) -> Iterator[tuple[Any, Board]]:
-    """Open the board that the arguments name and yield a Session on its kernel, and the board."""
-    with opening.open_session(arguments.board, arguments.chunk) as opened:
-        yield opened
 
 
 def _input_tokens(arguments: argparse.Namespace, vocabulary: Vocabulary) -> npt.NDArray[np.uint32]:

@@ -24,6 +24,9 @@ from egret.layout import Layout
 from egret.limits import check_limits
 from egret.measurement import RESULT_WORDS, Counters, Run, deal_logits_back, parse_results
 
+DEFAULT_TIMEOUT_S = 120.0
+"""How long one command may take."""
+
 DEFAULT_CHUNK = 16
 """Tokens per start of the kernel: often enough for a progress bar, seldom enough to cost nothing."""
 
@@ -38,7 +41,9 @@ class Session:
     model can be packed for it.
     """
 
-    def __init__(self, kernel: EgretKernel, chunk: int = DEFAULT_CHUNK, timeout_s: float = 120.0) -> None:
+    def __init__(
+        self, kernel: EgretKernel, chunk: int = DEFAULT_CHUNK, timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> None:
         """Ask the kernel for its build.
 
         `chunk` is how many tokens the kernel runs per start, `timeout_s` the seconds it may take for one

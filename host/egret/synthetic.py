@@ -68,9 +68,7 @@ def random_checkpoint(
     of_decoder = Pruning(
         slots=decoder_slots or balanced_slots, weight_bits=decoder_weight_bits or weight_bits
     )
-    for bits in (weight_bits, of_decoder.weight_bits):
-        if not 2 <= bits <= WEIGHT_BITS:
-            raise EgretError(f"Weights have 2 to 8 bits; {bits} was asked for.")
+    _check_weight_bits(of_decoder.weight_bits)
     pruning = Pruning(slots=balanced_slots, weight_bits=weight_bits)
     weights = RandomWeights(generator, sparsity, pruning, of_decoder)
     words = [f"w{index}" for index in range(vocabulary)]
@@ -291,10 +289,14 @@ def check_arguments(
     shares = [*activity, *(sparsity.values() if isinstance(sparsity, Mapping) else [sparsity])]
     if not all(0.0 <= share <= 1.0 for share in shares):
         raise EgretError(f"Sparsity and activity are shares between 0 and 1; they are {shares}.")
-    if not 2 <= weight_bits <= WEIGHT_BITS:
-        raise EgretError(f"Weights have 2 to 8 bits; {weight_bits} was asked for.")
+    _check_weight_bits(weight_bits)
     if isinstance(sparsity, Mapping):
         known = {f"layer{i}.{kind}_weights" for i in range(len(layers)) for kind in ("input", "recurrent")}
         unknown = sorted(set(sparsity) - known - {"decoder_weights"})
         if unknown:
             raise EgretError(f"Sparsity is given for {', '.join(unknown)}, which this network does not have.")
+
+
+def _check_weight_bits(weight_bits: int) -> None:
+    if not 2 <= weight_bits <= WEIGHT_BITS:
+        raise EgretError(f"Weights have 2 to 8 bits; {weight_bits} was asked for.")

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from egret.checkpoint import Checkpoint
-from egret.errors import RunError
+from egret.errors import EgretError, RunError
+from egret.image import ModelImage
 from egret.kernel import SUM_FRACTION_BITS
 from egret.measurement import Run
 from egret.reference import ReferenceModel
@@ -24,6 +25,13 @@ class ReferenceCheck:
         self._next = 0  # what the reference model would generate next
         self.steps = 0
         """Steps compared so far."""
+
+    @classmethod
+    def of(cls, model: Checkpoint | ModelImage, given: npt.NDArray[np.uint32]) -> ReferenceCheck:
+        """Return the check that --check asks for; raise EgretError for a packed image."""
+        if not isinstance(model, Checkpoint):
+            raise EgretError("--check needs a checkpoint (.npz): the reference model runs no packed image.")
+        return cls(model, given)
 
     def extend(self, token: int) -> None:
         """Expect `token`, drawn on the host, as the next input after the given ones."""

@@ -66,8 +66,8 @@ def board(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> ModelledBo
     modelled = ModelledBoard(BOARD.build, checkpoint)
 
     @contextmanager
-    def open_session(arguments: Any) -> Iterator[tuple[Session, Board]]:
-        with Session(EgretKernel(modelled.driver_description()), chunk=arguments.chunk or 16) as session:
+    def open_session(name: str, chunk: int | None) -> Iterator[tuple[Session, Board]]:
+        with Session(EgretKernel(modelled.driver_description()), chunk=chunk or 16) as session:
             yield session, BOARD
 
     monkeypatch.setattr(run_command, "open_session", open_session)

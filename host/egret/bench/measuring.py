@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any
 
@@ -16,9 +14,10 @@ from egret.bench.points import Machine, Point
 from egret.boards import VIRTUAL
 from egret.checkpoint import Checkpoint
 from egret.columns import Columns, count_slots
-from egret.errors import EgretError, RunError
+from egret.errors import RunError
 from egret.image import ModelImage
 from egret.measurement import Counters, Run
+from egret.opening import open_session
 from egret.packer import pack
 from egret.steady import firing_neurons, steady_checkpoint
 from egret.watching import ReferenceCheck
@@ -60,7 +59,10 @@ def measure(point: Point) -> Measurement:
         pruning=point.pruning,
         seed=point.seed,
     )
-    with _open_session(point.machine, point.warm_up + steps) as session:
+    machine = point.machine
+    with open_session(
+        machine.board, point.warm_up + steps, timeout_s=_TIMEOUT_S, **machine.changes()
+    ) as (session, _):
         image = pack(checkpoint, session.build)
         session.load(image)
         tokens = (
@@ -99,25 +101,6 @@ def measure(point: Point) -> Measurement:
         folded_macs=figures.folded_macs,
         dense_machine_cycles=figures.dense_machine_cycles,
     )
-
-
-@contextmanager
-def _open_session(machine: Machine, chunk: int) -> Iterator[Any]:
-    try:
-        import pynq  # noqa: F401
-    except ImportError as error:
-        raise EgretError(
-            f"pynq cannot be imported ({error}); install it with: pip install 'egret[board,simulation]'"
-        ) from error
-    from egret.boards import open_board
-    from egret.driver import EgretOverlay
-    from egret.session import Session
-
-    changes = machine.changes()
-    with open_board(machine.board, **changes) as opened:
-        overlay = EgretOverlay(str(opened.bitfile), device=opened.device)
-        with Session(overlay.egret_kernel, chunk=chunk, timeout_s=_TIMEOUT_S) as session:
-            yield session
 
 
 def _run(session: Any, point: Point, tokens: npt.NDArray[np.uint32]) -> Run:

@@ -41,7 +41,6 @@ module counters #(
   logic [15:0] macs_now, events_now, macs_before;
   logic running_before, unhidden_before, write_waiting_before;
   logic [ENGINES-1:0] beat_before, waiting_before;
-  logic [egret_pkg::IMAGE_MAX_LAYERS-1:0][15:0] events_before;
   always_comb begin
     macs_now   = '0;
     events_now = '0;
@@ -58,7 +57,6 @@ module counters #(
       macs_before     <= '0;
       beat_before     <= '0;
       waiting_before  <= '0;
-      events_before   <= '0;
     end else begin
       running_before  <= running;
       unhidden_before <= unhidden_update;
@@ -66,9 +64,22 @@ module counters #(
       macs_before     <= macs_now;
       beat_before     <= beat;
       waiting_before  <= waiting;
-      for (int l = 0; l < egret_pkg::IMAGE_MAX_LAYERS; l++)
-        events_before[l] <= event_layer == 3'(l) ? events_now : 16'd0;
     end
+  end
+
+  // Events are rare. An increment has reached the high half of its counter two cycles after the register.
+  logic [egret_pkg::IMAGE_MAX_LAYERS-1:0][15:0] events_before;
+  logic events_clk;
+  logic [2:0] events_counted;
+  always_ff @(posedge clk) events_counted <= {events_counted[1:0], event_valid != '0};
+  clock_gate events_gate (
+      .clk,
+      .run  (clear || event_valid != '0 || events_counted != '0),
+      .gated(events_clk)
+  );
+  always_ff @(posedge events_clk) begin
+    for (int l = 0; l < egret_pkg::IMAGE_MAX_LAYERS; l++)
+      events_before[l] <= !clear && event_layer == 3'(l) ? events_now : 16'd0;
   end
 
   // -- the counters
@@ -115,7 +126,7 @@ module counters #(
   end
   for (genvar l = 0; l < egret_pkg::IMAGE_MAX_LAYERS; l++) begin : g_layer
     wide_counter count_events (
-        .clk,
+        .clk      (events_clk),
         .clear,
         .increment(events_before[l]),
         .value    (event_count[l])

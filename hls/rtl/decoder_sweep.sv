@@ -58,15 +58,22 @@ module decoder_sweep #(
   logic [GROUP_BITS-1:0] write_group, write_group_now;
   logic group_complete;
   logic [LANES-1:0][RECORD_BITS-1:0] written_group, gathered_group, records_1;
-  assign write_lane_now  = record_write_first ? '0 : write_lane;
-  assign write_group_now = record_write_first ? '0 : write_group;
+  logic written, written_first;  // a register between the bus and the memory
+  logic [RECORD_BITS-1:0] written_record;
+  always_ff @(posedge clk) begin
+    written        <= !rst && record_write;
+    written_first  <= record_write_first;
+    written_record <= record_write_data;
+  end
+  assign write_lane_now  = written_first ? '0 : write_lane;
+  assign write_group_now = written_first ? '0 : write_group;
   assign group_complete  = 32'(write_lane_now) == LANES - 1;
   always_comb begin
     written_group          = gathered_group >> RECORD_BITS;  // lane 0's has gone down to place 0 when the last comes
-    written_group[LANES-1] = record_write_data;
+    written_group[LANES-1] = written_record;
   end
   always_ff @(posedge clk) begin
-    if (record_write) begin
+    if (written) begin
       gathered_group <= written_group;
       write_lane     <= group_complete ? '0 : write_lane_now + 1'b1;
       write_group    <= group_complete ? write_group_now + 1'b1 : write_group_now;
@@ -77,7 +84,7 @@ module decoder_sweep #(
       .DEPTH(LOGIT_DEPTH)
   ) records (
       .clk,
-      .write_enable (record_write && group_complete),
+      .write_enable (written && group_complete),
       .write_address(write_group_now),
       .write_data   (written_group),
       .read_enable  (1'b1),

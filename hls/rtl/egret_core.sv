@@ -95,8 +95,15 @@ module egret_core #(
   logic start, done;
   logic [31:0] status, command, flags, token_count;
   logic [63:0] image_address, tokens_address, results_address, logits_address, counters_address;
-  control_registers registers (
+  logic registers_clk;
+  clock_gate registers_gate (
       .clk,
+      .run  (rst || s_axi_control_awvalid || s_axi_control_wvalid || s_axi_control_bvalid || s_axi_control_arvalid
+             || s_axi_control_rvalid || start || done),
+      .gated(registers_clk)
+  );
+  control_registers registers (
+      .clk          (registers_clk),
       .rst,
       .s_axi_awaddr (s_axi_control_awaddr),
       .s_axi_awvalid(s_axi_control_awvalid),

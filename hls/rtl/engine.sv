@@ -234,8 +234,9 @@ module engine #(
   assign macs = layer_macs + decoder_macs;  // a beat is for one of them only
 
   // -- clocks of the units that idle most of the time (in simulation, see clock_gate)
-  logic memory_beat, update_clk, sweep_clk;
+  logic memory_beat, memory_beat_before, update_clk, sweep_clk;
   assign memory_beat = beat_valid && beat_destination != kernel_types_pkg::TO_LANES;
+  always_ff @(posedge clk) memory_beat_before <= memory_beat;
   clock_gate update_gate (
       .clk,
       .run  (rst || update_start || update_busy || clear || memory_beat),
@@ -243,7 +244,7 @@ module engine #(
   );
   clock_gate sweep_gate (
       .clk,
-      .run  (rst || sweep_start || sweep_busy || memory_beat),
+      .run  (rst || sweep_start || sweep_busy || memory_beat || memory_beat_before),
       .gated(sweep_clk)
   );
 

@@ -147,11 +147,17 @@ module event_queue #(
   logic [2:0] counted_layer;
   logic [MAX_LAYERS-1:0][3:0] token;  // that each layer's next update is for
   logic [15:0] count;
+  logic count_clk;
+  clock_gate count_gate (
+      .clk,
+      .run  (rst || run_begin || event_last || counted),
+      .gated(count_clk)
+  );
   always_comb begin
     count = '0;
     for (int e = 0; e < ENGINES; e++) count += length[e][counted_layer];
   end
-  always_ff @(posedge clk) begin
+  always_ff @(posedge count_clk) begin
     counted       <= !rst && event_last;
     counted_layer <= event_layer;
     if (run_begin) token <= '0;
@@ -159,7 +165,7 @@ module event_queue #(
   end
   for (genvar l = 0; l < MAX_LAYERS; l++) begin : g_count
     logic [15:0] counts[16];
-    always_ff @(posedge clk) begin
+    always_ff @(posedge count_clk) begin
       if (counted && 32'(counted_layer) == l) counts[token[l]] <= count;
     end
     assign record_events[l] = l < 32'(layers) ? counts[record_token] : '0;

@@ -23,12 +23,12 @@ module lane #(
     output logic                            mac,          // last cycle's entry had a non-zero weight
 
     input logic [7:0]               value_1,
-    input logic [BANKS-1:0]         bank_1,        // one bit per bank
     input logic [$clog2(BANKS)-1:0] bank_number_2,
     input logic                     same_bank_2,   // steps 1 and 2 are about the same bank,
     input logic                     same_bank_3,   // steps 1 and 3 are
-    input logic [BANKS-1:0]         bank_3,
+    input logic [BANKS-1:0]         bank_3,        // a bit per bank
 
+    input  logic [BANKS-1:0]            read_bank,     // for step 1 or a sweep
     input  logic [BANKS-1:0]            sweep_enable,
     input  logic [$clog2(DEPTH)-1:0]    sweep_address,
     input  logic [BANKS-1:0]            sweeping,      // a cycle later
@@ -106,7 +106,7 @@ module lane #(
         .write_enable (sweeping[b] || (valid_3 && bank_3[b])),
         .write_address(sweeping[b] ? swept_address : row_3[ADDRESS_BITS-1:0]),
         .write_data   (sweeping[b] ? '0 : sum_3),
-        .read_enable  (sweep_enable[b] || (valid_1 && bank_1[b])),
+        .read_enable  (read_bank[b]),
         .read_address (sweep_enable[b] ? sweep_address : row[ADDRESS_BITS-1:0]),
         .read_data    (read_sum[b])
     );

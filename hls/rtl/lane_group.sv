@@ -43,7 +43,7 @@ module lane_group #(
   );
 
   logic [7:0] value_1;
-  logic [BANKS-1:0] bank_1, bank_2, bank_3;  // a bit per bank
+  logic [BANKS-1:0] bank_1, bank_2, bank_3;  // a bit per bank; none if there is no beat in that step
   logic [BANK_BITS-1:0] bank_number_1, bank_number_2;
   logic same_bank_2, same_bank_3;
   assign same_bank_2 = bank_2 == bank_1;
@@ -52,8 +52,8 @@ module lane_group #(
     if (beat_valid) begin
       value_1       <= value;
       bank_number_1 <= bank;
-      for (int b = 0; b < BANKS; b++) bank_1[b] <= bank == BANK_BITS'(b);
     end
+    for (int b = 0; b < BANKS; b++) bank_1[b] <= beat_valid && bank == BANK_BITS'(b);
     bank_number_2 <= bank_number_1;
     bank_2        <= bank_1;
     bank_3        <= bank_2;
@@ -67,6 +67,10 @@ module lane_group #(
     swept_address <= sweep_address[ADDRESS_BITS-1:0];
     for (int b = 0; b < BANKS; b++) if (sweep_enable[b]) swept_bank <= BANK_BITS'(b);
   end
+
+  // A read on behalf of an entry that turns out to have no weight is harmless, so all lanes read alike.
+  logic [BANKS-1:0] read_bank;
+  assign read_bank = sweep_enable | bank_1;
 
   logic [LANES-1:0] mac;
   always_comb begin
@@ -89,11 +93,11 @@ module lane_group #(
         .base,
         .mac          (mac[l]),
         .value_1,
-        .bank_1,
         .bank_number_2,
         .same_bank_2,
         .same_bank_3,
         .bank_3,
+        .read_bank,
         .sweep_enable,
         .sweep_address(sweep_address[ADDRESS_BITS-1:0]),
         .sweeping,

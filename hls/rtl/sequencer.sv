@@ -164,6 +164,12 @@ module sequencer #(
   assign generating   = command == egret_pkg::COMMAND_GENERATE;
   assign write_logits = flags[egret_pkg::FLAG_WRITE_LOGITS];
 
+  // An array: simulation selects from it at once.
+  logic [$bits(kernel_types_pkg::layer_t)-1:0] layer_list[egret_pkg::IMAGE_MAX_LAYERS];
+  for (genvar l = 0; l < egret_pkg::IMAGE_MAX_LAYERS; l++) begin : g_layer
+    assign layer_list[l] = layer[l];
+  end
+
   logic [2:0] last_layer;
   logic [31:0] last_token;
   // Registers later than what they are made from, which changes once per model or command.
@@ -503,7 +509,7 @@ module sequencer #(
   logic [31-BEAT_SHIFT:0] row_beats_total;
   logic [ENGINES-1:0][32:0] row_low;  // low half of the address, and its carry
   logic [ENGINES-1:0][63:0] row_address;
-  always_ff @(posedge clk) begin
+  always_ff @(posedge clk) if (issue == ISSUE_CHECK || issue == ISSUE_MULTIPLY) begin
     row_low_product  <= 32'(current_token[15:0]) * 32'(table_row_beats);
     row_high_product <= current_token[31:16] * table_row_beats;
     row_beats_total  <= (32 - BEAT_SHIFT)'(row_low_product + {row_high_product, 16'd0});
@@ -518,7 +524,7 @@ module sequencer #(
   kernel_types_pkg::layer_t played_layer;
   logic replay, to_wave;
   assign replay       = issue == ISSUE_REPLAY || issue == ISSUE_REPLAY_EARLY;
-  assign played_layer = layer[replay ? replay_layer : issue_layer];
+  assign played_layer = layer_list[replay ? replay_layer : issue_layer];
   assign to_wave      = replay ? replay_layer[0] : !issue_parity;  // layer l has the first token in wave l
   assign play_start   = running && !play_busy && (replay || (issue == ISSUE_EVENTS && updates_begun != '0));
   always_comb begin
@@ -599,7 +605,7 @@ module sequencer #(
   assign update_may_begin = slack_known && outstanding <= slack + 4'(all_marked) && update_ready == '1
                             && !(feeds_decoder && logit_banks_used == 2'd2);
   assign update_start     = running && updates_left && update_may_begin;
-  assign update_layer     = layer[updating_layer];
+  assign update_layer     = layer_list[updating_layer];
 
   always_ff @(posedge clk) begin
     if (rst || run_begin) begin
@@ -721,7 +727,7 @@ module sequencer #(
       .step        (block_offset[ENGINES]),
       .address     (token_logits_address)
   );
-  always_ff @(posedge clk) begin
+  always_ff @(posedge clk) if (write_logits) begin
     logits_block    <= ((decoder_positions << 2) + 32'd63) & ~32'd63;
     block_offset[0] <= '0;
     for (int e = 0; e < ENGINES; e++) begin

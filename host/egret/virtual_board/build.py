@@ -16,14 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from egret.errors import EgretError
 from egret.kernel import Build
-from egret.virtual_board.simulated_top import TOP, simulated_top
+from egret.virtual_board.simulated_top import CLOCK_GATE, TOP, simulated_source, simulated_top
 
 HARNESS = Path(__file__).resolve().parent / "harness"
 
@@ -32,12 +32,6 @@ VERILATOR_FLAGS = (
     f"--top-module {TOP} --prefix V{TOP}"
 ).split()
 """The RTL is linted by its own tests; here warnings would only hide errors."""
-
-CLOCK_GATES = "+define+EGRET_CLOCK_GATES"
-"""Has the clock of a unit stand still while the unit has nothing to do.
-
-Verilator works out all of a unit at each edge of its clock, and most units are idle most of the time.
-"""
 
 COMPILER_FLAGS = "-std=c++17 -fPIC -fvisibility=hidden -DVL_USER_FATAL -DVL_USER_STOP"
 MAKE_FLAGS = "OPT_FAST=-O3 OPT_SLOW=-O0 OPT_GLOBAL=-O2"
@@ -50,14 +44,16 @@ def library_path(build: Build, rtl: Path | None = None, clock_gates: bool = True
     """Return the shared library for a kernel of these build parameters, compiling it if need be.
 
     `rtl` is the folder of SystemVerilog sources, hls/rtl of this checkout unless told otherwise. Without
-    `clock_gates` idle units run too, as in hardware: slower, and the same in every cycle. One line on
-    standard error says that and how long it compiles. Raises EgretError, with what to install or do, where
-    the sources or a tool are missing or the sources do not compile.
+    `clock_gates` the RTL is taken as it is written, and idle units run too, as in hardware: slower, and the
+    same in every cycle (simulated_top.py). One line on standard error says that and how long it compiles.
+    Raises EgretError, with what to install or do, where the sources or a tool are missing or the sources do
+    not compile.
     """
     sources = _find_sources(rtl)
     tools = _find_tools()
-    flags = (*VERILATOR_FLAGS, CLOCK_GATES) if clock_gates else tuple(VERILATOR_FLAGS)
-    key = _key(build, sources, tools, flags)
+    # Only the kernel itself has units with clocks of their own, not a design that stands in for it.
+    clock_gates = clock_gates and any(path.stem == CLOCK_GATE for path in sources.rtl)
+    key = _key(build, sources, tools, clock_gates)
     folder = cache_folder() / key
     library = folder / LIBRARY
     if library.is_file():
@@ -65,7 +61,7 @@ def library_path(build: Build, rtl: Path | None = None, clock_gates: bool = True
     folder.parent.mkdir(parents=True, exist_ok=True)
     with locked(folder.parent / f"{key}.lock"):
         if not library.is_file():
-            _compile(build, sources, tools, flags, folder)
+            _compile(build, sources, tools, clock_gates, folder)
     return library
 
 
@@ -149,8 +145,8 @@ def verilator_environment(verilator: Path) -> dict[str, str]:
     return environment
 
 
-def _key(build: Build, sources: _Sources, tools: _Tools, flags: Sequence[str]) -> str:
-    texts = (repr(build), tools.versions, *flags, COMPILER_FLAGS, MAKE_FLAGS)
+def _key(build: Build, sources: _Sources, tools: _Tools, clock_gates: bool) -> str:
+    texts = (repr(build), repr(clock_gates), tools.versions, *VERILATOR_FLAGS, COMPILER_FLAGS, MAKE_FLAGS)
     return cache_key(texts, sources.hashed)
 
 
@@ -173,7 +169,7 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _compile(build: Build, sources: _Sources, tools: _Tools, flags: Sequence[str], folder: Path) -> None:
+def _compile(build: Build, sources: _Sources, tools: _Tools, clock_gates: bool, folder: Path) -> None:
     started = time.monotonic()
     print(
         "Compiling the virtual board (once for each change of the kernel) ... ",
@@ -187,16 +183,20 @@ def _compile(build: Build, sources: _Sources, tools: _Tools, flags: Sequence[str
             [sys.executable, str(sources.generator), "--top", str(build.engines), "--output", str(work)],
             tools,
         )
-        kernel, top = work / "egret_kernel.sv", work / f"{TOP}.sv"
-        top.write_text(simulated_top(kernel.read_text(encoding="utf-8"), build), encoding="utf-8")
-        defines = f"-DEGRET_ENGINES={build.engines} -DEGRET_BUS_BYTES={build.bus_bytes}"
+        kernel, top_path = work / "egret_kernel.sv", work / f"{TOP}.sv"
+        top = simulated_top(kernel.read_text(encoding="utf-8"), build, clock_gates)
+        top_path.write_text(top.module, encoding="utf-8")
+        (work / "unit_clocks.hpp").write_text(top.unit_clocks, encoding="utf-8")
+        rtl = [_copied(path, work, clock_gates) for path in sources.rtl]
+        defines = f"-DEGRET_ENGINES={build.engines} -DEGRET_BUS_BYTES={build.bus_bytes} -I{work}"
+        if clock_gates:
+            defines += " -DEGRET_CHANGES_ARE_EDGES"
         _run(
             [
-                *(str(tools.verilator), *flags, "-j", "2"),
+                *(str(tools.verilator), *VERILATOR_FLAGS, "-j", "2"),
                 *("-CFLAGS", f"{COMPILER_FLAGS} {defines}", "-LDFLAGS", "-shared", "-MAKEFLAGS", MAKE_FLAGS),
                 *("--Mdir", str(work / "model"), "-o", LIBRARY),
-                *(str(path) for path in sources.rtl),
-                *(str(path) for path in (kernel, top)),
+                *(str(path) for path in (*rtl, kernel, top_path)),
                 *(str(path) for path in sources.harness if path.suffix == ".cpp"),
             ],
             tools,
@@ -206,6 +206,15 @@ def _compile(build: Build, sources: _Sources, tools: _Tools, flags: Sequence[str
         os.replace(work / "model" / LIBRARY, result / LIBRARY)
         os.replace(result, folder)
     print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
+
+
+def _copied(path: Path, folder: Path, clock_gates: bool) -> Path:
+    """Return the path of a source as it is compiled: itself, or a copy in `folder`."""
+    if not clock_gates:
+        return path
+    copy = folder / path.name
+    copy.write_text(simulated_source(path.read_text(encoding="utf-8")), encoding="utf-8")
+    return copy
 
 
 def _run(command: list[str], tools: _Tools) -> None:

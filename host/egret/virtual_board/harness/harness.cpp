@@ -1,12 +1,13 @@
 // The C interface through which Python drives the Verilator model of egret_kernel and its memory.
 //
-// A cycle of the clock: the memory takes what is transferred and sets what its registers hold next, the model sees
-// the rising edge and then the falling one, on which nothing happens. Only the register port's inputs change between
-// edges, and whoever changes them has the model settle.
+// A cycle of the clock: the memory takes what is transferred and sets what its registers hold next, as does whoever
+// drives the register port; then the model sees the edge. In a model whose registers take their inputs at every change
+// of their clock (EGRET_CHANGES_ARE_EDGES) that is one evaluation; otherwise the clock falls again in a second.
 //
 // A call that fails returns -1 and egret_error() says why; from there on every call fails.
 #include "Vegret_board.h"
 #include "memory_model.hpp"
+#include "unit_clocks.hpp"
 #include "verilated.h"
 
 #include <memory>
@@ -63,68 +64,65 @@ public:
     Board(const egret::MemoryProfile& profile, std::uint8_t* block)
         : top_(&context_), memory_(profile, block, connect(top_)) {
         top_.ap_rst_n = 0;
-        settle();
+        top_.eval();
         for (unsigned cycle = 0; cycle < RESET_CYCLES; ++cycle) step();
         top_.ap_rst_n = 1;
-        settle();
         step();
     }
 
     ~Board() { top_.final(); }
 
-    // Runs through one cycle; inputs that were changed must have settled.
+    // Runs through one cycle.
     void step() {
         // In reset the kernel drives nothing that means anything.
         if (top_.ap_rst_n) memory_.sample(cycle_);
         memory_.drive();
+#ifdef EGRET_CHANGES_ARE_EDGES
+        top_.ap_clk ^= 1;
+        change_unit_clocks(top_);
+        top_.eval();
+#else
         top_.ap_clk = 1;
         top_.eval();
-        settle();
+        top_.ap_clk = 0;
+        top_.eval();
+#endif
         ++cycle_;
     }
 
     void write_register(std::uint32_t offset, std::uint32_t value) {
-        top_.s_axi_control_AWADDR = offset;
-        top_.s_axi_control_AWVALID = 1;
-        top_.s_axi_control_WDATA = value;
-        top_.s_axi_control_WSTRB = 0xf;
-        top_.s_axi_control_WVALID = 1;
-        top_.s_axi_control_BREADY = 1;
-        bool answered = false;
+        top_.next_s_axi_control_AWADDR = offset;
+        top_.next_s_axi_control_AWVALID = 1;
+        top_.next_s_axi_control_WDATA = value;
+        top_.next_s_axi_control_WSTRB = 0xf;
+        top_.next_s_axi_control_WVALID = 1;
+        top_.next_s_axi_control_BREADY = 1;
         for (unsigned cycle = 0; cycle < REGISTER_TIMEOUT_CYCLES; ++cycle) {
-            settle();
-            const bool address_taken = top_.s_axi_control_AWVALID && top_.s_axi_control_AWREADY;
-            const bool data_taken = top_.s_axi_control_WVALID && top_.s_axi_control_WREADY;
-            answered = top_.s_axi_control_BVALID;
+            step();  // from here to the next step, the kernel's inputs are what was set before
+            if (top_.s_axi_control_AWREADY) top_.next_s_axi_control_AWVALID = 0;
+            if (top_.s_axi_control_WREADY) top_.next_s_axi_control_WVALID = 0;
+            if (!top_.s_axi_control_BVALID) continue;
+            top_.next_s_axi_control_BREADY = 0;
             step();
-            if (address_taken) top_.s_axi_control_AWVALID = 0;
-            if (data_taken) top_.s_axi_control_WVALID = 0;
-            if (answered) break;
+            return;
         }
-        top_.s_axi_control_BREADY = 0;
-        settle();
-        if (!answered) throw std::runtime_error("the kernel's registers do not answer a write");
+        throw std::runtime_error("the kernel's registers do not answer a write");
     }
 
     std::uint32_t read_register(std::uint32_t offset) {
-        top_.s_axi_control_ARADDR = offset;
-        top_.s_axi_control_ARVALID = 1;
-        top_.s_axi_control_RREADY = 1;
-        bool answered = false;
-        std::uint32_t value = 0;
+        top_.next_s_axi_control_ARADDR = offset;
+        top_.next_s_axi_control_ARVALID = 1;
+        top_.next_s_axi_control_RREADY = 1;
         for (unsigned cycle = 0; cycle < REGISTER_TIMEOUT_CYCLES; ++cycle) {
-            settle();
-            const bool address_taken = top_.s_axi_control_ARVALID && top_.s_axi_control_ARREADY;
-            answered = top_.s_axi_control_RVALID;
-            value = top_.s_axi_control_RDATA;
             step();
-            if (address_taken) top_.s_axi_control_ARVALID = 0;
-            if (answered) break;
+            if (top_.s_axi_control_ARREADY) top_.next_s_axi_control_ARVALID = 0;
+            if (!top_.s_axi_control_RVALID) continue;
+            const std::uint32_t value = top_.s_axi_control_RDATA;
+            top_.next_s_axi_control_RREADY = 0;
+            step();
+            return value;
         }
-        top_.s_axi_control_RREADY = 0;
-        settle();
-        if (!answered) throw std::runtime_error("the kernel's registers do not answer a read");
-        return value;
+        throw std::runtime_error("the kernel's registers do not answer a read");
     }
 
     // Verilator renames a port that is a word of some C++ library.
@@ -133,11 +131,6 @@ public:
     const Memory& memory() const { return memory_; }
 
 private:
-    void settle() {
-        top_.ap_clk = 0;
-        top_.eval();
-    }
-
     VerilatedContext context_;
     Vegret_board top_;
     Memory memory_;

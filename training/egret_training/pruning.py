@@ -56,7 +56,8 @@ def draw_mask(weights: Tensor, sparsity: float, constraint: Constraint) -> Tenso
     """Return which of [gates, rows, columns] to keep under a constraint, bool of the same shape."""
     if constraint.gap_bits is None:
         return lane_balanced_mask(weights, sparsity, constraint.slots)
-    order = torch.tensor(constraint.order)
+    # An image has columns of the EGRU's gates only; a fourth gate, the LSTM's, comes last.
+    order = torch.tensor([*constraint.order, *range(len(constraint.order), weights.shape[0])])
     ordered = gap_aware_mask(weights[order], sparsity, constraint.slots, constraint.gap_bits)
     return ordered[order.argsort()]
 

@@ -49,6 +49,21 @@ def test_streamed_matrices_have_no_wasted_entries():
             assert counts.weights and not counts.escapes and not counts.padding, name
 
 
+@pytest.mark.parametrize("cell, gates", [("gru", 3), ("lstm", 4)])
+def test_other_cells_are_pruned_under_the_same_constraints(cell, gates):
+    torch.manual_seed(8)
+    model = EgruLanguageModel(Shape(60, 16, [40, 30], cell=cell))
+    pruning = Pruning(0.8, slots=5, gap_bits=4)
+    masks = draw_masks(model, pruning, 0.8, pruning.of_decoder)
+    for name, weights in prunable_weights(model).items():
+        assert masks[name].shape == weights.shape
+        if name != DECODER:
+            assert weights.shape[0] == gates
+            # Every gate keeps weights, the last one too.
+            assert masks[name].any(dim=2).any(dim=1).all(), name
+            assert masks[name].float().mean() == pytest.approx(0.2, abs=0.01), name
+
+
 def test_unstructured_pruning_keeps_the_largest_of_all_layers():
     torch.manual_seed(7)
     model = EgruLanguageModel(Shape(60, 10, [20, 15]))

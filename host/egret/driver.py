@@ -12,6 +12,7 @@ import pynq
 
 from egret import kernel as contract
 from egret.errors import EgretError, RunError
+from egret.interrupt import KernelInterrupt
 
 _START, _DONE, _IDLE = 1 << 0, 1 << 1, 1 << 2  # bits of CTRL
 
@@ -50,6 +51,7 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
 
     def __init__(self, description: dict[str, Any]) -> None:
         super().__init__(description)
+        self._interrupt = KernelInterrupt(self)
         self._written: dict[int, int] = {}  # what the argument registers hold, to write only what changes
         self._running: int | None = None  # the command under way
         self._started_s = 0.0  # when it was started
@@ -99,6 +101,16 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
         if self.running:
             self.busy_s += time.monotonic() - self._started_s
         self._running = None
+
+    async def wait_async(self, timeout_s: float) -> None:
+        """As wait(), but let the event loop run meanwhile: until the interrupt, or from poll to poll."""
+        deadline = time.monotonic() + timeout_s
+        await self._interrupt.until(self._is_idle, deadline)
+        self.wait(max(deadline - time.monotonic(), 0.0))
+
+    def _is_idle(self) -> bool:
+        # This read may take AP_DONE away; wait() then goes by the other two bits, which stay.
+        return int(self.mmio.read(contract.REGISTERS["CTRL"][0])) & (_IDLE | _START) == _IDLE
 
     def read_status(self) -> int:
         """Return the status register: the error code in bits 7:0, the token position in bits 31:8."""

@@ -5,7 +5,10 @@ Nothing here knows whether the board is real. egret.session does what one usuall
 
 from __future__ import annotations
 
+import hashlib
 import time
+import warnings
+from pathlib import Path
 from typing import Any
 
 import pynq
@@ -135,6 +138,23 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
                 self._written[address] = part
 
 
+def load_overlay(bitfile: Path, device: Any) -> EgretOverlay:
+    """Load a bitstream with an Egret kernel onto a pynq device.
+
+    Raises EgretError if it has no Egret kernel, and RunError where pynq cannot load it.
+    """
+    try:
+        if not device.has_capability("REMOTE"):
+            return EgretOverlay(str(bitfile), device=device)
+        # PYNQ.remote sends a bitstream only if the board has no file of its name: so it gets one of its own.
+        overlay = EgretOverlay(str(bitfile), download=False, device=device)
+        overlay.binfile_name = f"egret-{hashlib.sha256(bitfile.read_bytes()).hexdigest()[:16]}.bin"
+        overlay.download()
+        return overlay
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RunError(f"pynq cannot load {bitfile} ({error}).") from error
+
+
 class EgretOverlay(pynq.Overlay):  # type: ignore[misc]
     """A bitstream with an Egret kernel in it."""
 
@@ -154,6 +174,9 @@ class EgretOverlay(pynq.Overlay):  # type: ignore[misc]
     @property
     def egret_kernel(self) -> EgretKernel:
         """The kernel's driver."""
-        found = getattr(self, self.kernel_name)
+        with warnings.catch_warnings():
+            # PYNQ.remote's: it has no interrupts, so the kernel is polled.
+            warnings.filterwarnings("ignore", "Interrupts are not yet implemented")
+            found = getattr(self, self.kernel_name)
         assert isinstance(found, EgretKernel)
         return found

@@ -35,11 +35,11 @@ def open_session(
         ) from error
     from egret.boards import open_board
     from egret.clock import set_clock
-    from egret.driver import EgretOverlay
+    from egret.driver import load_overlay
     from egret.session import DEFAULT_CHUNK, DEFAULT_TIMEOUT_S, Session
 
     with open_board(board, bitfile=bitfile, **profile) as opened:
-        overlay = EgretOverlay(str(opened.bitfile), device=opened.device)
+        overlay = load_overlay(opened.bitfile, opened.device)
         profile_here = set_clock(opened.board, overlay)
         with Session(
             overlay.egret_kernel,

@@ -138,7 +138,7 @@ def open_board(
 
 @contextmanager
 def _virtual(board: Board, strict: bool, csim: bool) -> Iterator[Any]:
-    from pynq import Clocks, Device
+    from pynq import Clocks, Device, ps
 
     from egret.virtual_board.csim_model import CsimModel
     from egret.virtual_board.device import VirtualDevice
@@ -149,11 +149,14 @@ def _virtual(board: Board, strict: bool, csim: bool) -> Iterator[Any]:
     device = VirtualDevice(board, strict, CsimModel if csim else KernelModel)
     Device.active_device = device
     _forget_clocks(Clocks)
+    # pynq 3.0 takes the clocks of the machine's processor, later ones those of the device's.
+    machine, ps.CPU_ARCH = ps.CPU_ARCH, device.arch
     try:
         yield device
     finally:
         device.close()
         _forget_clocks(Clocks)
+        ps.CPU_ARCH = machine
         if before is None:
             del Device._active_device
         else:

@@ -25,13 +25,14 @@ PRESET ?= quick
 RECIPE ?= training/recipes/ptb.toml
 TEST_PROCESSES ?= 2
 COUNT ?= 10000
+ENVIRONMENT ?= python3.10
 
-.PHONY: help demo test lint sim fuzz formal bench generate train synth hls bitstream clean prerequisites
+.PHONY: help demo test boardtests lint sim fuzz formal bench generate train synth hls bitstream clean prerequisites
 
 help:  ## Show this list
 	@echo "Egret: a sparse event-based GRU and the FPGA kernel that runs it. Commands:"
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
-	@echo "Variables: PYTHON, BOARD, MODEL, PROMPT, WORDS, KERNEL, PRESET, RECIPE, TEST_PROCESSES, COUNT, SEED;"
+	@echo "Variables: PYTHON, BOARD, MODEL, PROMPT, WORDS, KERNEL, PRESET, RECIPE, TEST_PROCESSES, COUNT, SEED, ENVIRONMENT;"
 	@echo "EGRET_PTB names the folder or zip of the Penn Treebank for the tests that read it."
 
 demo: $(VENV)/.demo  ## Run the shipped model on the virtual PYNQ-Z2: words, then MACs against cycles (no torch)
@@ -39,6 +40,9 @@ demo: $(VENV)/.demo  ## Run the shipped model on the virtual PYNQ-Z2: words, the
 
 test: $(VENV)/.test  ## Run every test: host, training and cocotb benches
 	$(WITH_VERILATOR) $(IN)/pytest -n $(TEST_PROCESSES) --dist loadgroup
+
+boardtests:  ## Run the host's tests as near to a PYNQ image as a PC comes (ENVIRONMENT=python3.10 or i386)
+	$(PYTHON) host/scripts/board_tests.py $(ENVIRONMENT)
 
 sim: $(VENV)/.test  ## Run the cocotb benches alone (KERNEL=hls: on the Verilog that Vitis HLS exports)
 	@[ "$(KERNEL)" != hls ] || $(IN)/python hls/scripts/vitis/build_hls.py --check

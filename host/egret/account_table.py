@@ -85,7 +85,7 @@ def _ratios(figures: Account) -> list[tuple[str, ...]]:
         ("speed-up over dense: MACs on paper", f"{figures.saved_on_paper:.1f} x", False),
         ("speed-up over dense: MACs done", f"{figures.saved_by_done:.1f} x", False),
         ("speed-up over dense: cycles", f"{figures.saved_in_cycles:.1f} x", True),
-        (f"tokens per second at {figures.board.clock_mhz} MHz", f"{figures.tokens_per_second:,.0f}", True),
+        (f"tokens per second at {figures.board.clock_mhz:g} MHz", f"{figures.tokens_per_second:,.0f}", True),
     ]
     rows: list[tuple[str, ...]] = [
         (name, value) for name, value, needs_cycles in ratios if figures.timed or not needs_cycles

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +10,7 @@ from typing import Any
 
 from egret.errors import EgretError
 from egret.kernel import BOARDS, Board, Build
+from egret.real_board import bitstream_of, find_device, known_as, own_name
 
 VIRTUAL = "virtual:"
 """What stands before the name of a board that is to be simulated, cycle by cycle."""
@@ -24,11 +23,8 @@ CSIM_BOARD = "pynq-z2"
 
 
 AUTO = "auto"
-"""The board that the program runs on; on a PC, the virtual CSIM_BOARD with the cycle-accurate kernel."""
-
-PYNQ_BOARD_FILE = Path("/proc/device-tree/chosen/pynq_board")
-"""Where a PYNQ image says which board it is on (and in the variable BOARD, which sudo drops)."""
-
+"""The board that the program runs on, or reaches through PYNQ.remote; on a PC without one, the virtual
+CSIM_BOARD with the cycle-accurate kernel."""
 
 @dataclass(frozen=True)
 class OpenBoard:
@@ -57,17 +53,14 @@ def resolve_board(name: str) -> str:
     """
     if name != AUTO:
         return name
-    try:
-        here = PYNQ_BOARD_FILE.read_text(encoding="utf-8").strip("\0 \n")
-    except OSError:
-        here = os.environ.get("BOARD", "")
+    here = own_name()
     if not here:
         return f"{VIRTUAL}{CSIM_BOARD}"
     if here in board_names():  # BOARD may also be one of ours: make takes a variable of that name
         return here
-    for known in BOARDS:  # a PYNQ image says "Ultra96" for both versions of that board
-        if known == here.lower() or known.startswith(f"{here.lower()}-v"):
-            return known
+    known = known_as(here)
+    if known is not None:
+        return known
     raise EgretError(
         f"This board calls itself {here!r}; Egret knows {', '.join(BOARDS)}. Name a board, or a virtual one."
     )
@@ -122,9 +115,9 @@ def open_board(
     `virtual:NAME` is a simulated board, `virtual:csim` and `virtual:csim-NAME` the fast one with the natively
     compiled C++ (the first use compiles either); "auto" is what resolve_board() says.
     `profile` is handed to board_profile() and `strict` to VirtualDevice. Any other NAME is the board that the
-    program runs on, which then must be that board; its `bitfile` is bitstreams/NAME/egret.bit of this
-    checkout unless given. Raises EgretError
-    if there is no such board or no bitstream.
+    program runs on or reaches through PYNQ.remote, which then must be that board; its `bitfile` is
+    bitstreams/NAME/egret.bit of this checkout unless given. Raises EgretError if there is no such board or no
+    bitstream, and RunError if a remote board does not answer.
     """
     name = resolve_board(name)
     board = board_profile(name, **profile)
@@ -135,28 +128,17 @@ def open_board(
         return
     if board != BOARDS[board.name]:
         raise EgretError("The memory and build of a real board cannot be chosen; those of a virtual one can.")
+    device = find_device(board)
+    path = bitstream_of(board, bitfile)
     from pynq import Device
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # pynq's words for it; ours follow
-        devices = Device.devices
-    if not devices:
-        raise EgretError(
-            f"This machine is no {board.name}: pynq finds no programmable logic. To simulate one, name "
-            f"{VIRTUAL}{board.name}."
-        )
-    path = Path(bitfile) if bitfile is not None else _repository_bitstream(board)
-    if not path.is_file():
-        raise EgretError(
-            f"The bitstream {path} is missing: build it on a PC with 'make bitstream BOARD={board.name}', or "
-            "copy it there with its .hwh file."
-        )
-    yield OpenBoard(board, Device.active_device, path)
+    Device.active_device = device
+    yield OpenBoard(board, device, path)
 
 
 @contextmanager
 def _virtual(board: Board, strict: bool, csim: bool) -> Iterator[Any]:
-    from pynq import Clocks, Device
+    from pynq import Clocks, Device, ps
 
     from egret.virtual_board.csim_model import CsimModel
     from egret.virtual_board.device import VirtualDevice
@@ -167,11 +149,14 @@ def _virtual(board: Board, strict: bool, csim: bool) -> Iterator[Any]:
     device = VirtualDevice(board, strict, CsimModel if csim else KernelModel)
     Device.active_device = device
     _forget_clocks(Clocks)
+    # pynq 3.0 takes the clocks of the machine's processor, later ones those of the device's.
+    machine, ps.CPU_ARCH = ps.CPU_ARCH, device.arch
     try:
         yield device
     finally:
         device.close()
         _forget_clocks(Clocks)
+        ps.CPU_ARCH = machine
         if before is None:
             del Device._active_device
         else:
@@ -183,7 +168,3 @@ def _forget_clocks(clocks: Any) -> None:
     clocks.device = None
     if hasattr(clocks, "_real_instance"):
         del clocks._real_instance
-
-
-def _repository_bitstream(board: Board) -> Path:
-    return Path(__file__).resolve().parents[2] / "bitstreams" / board.name / "egret.bit"

@@ -177,7 +177,7 @@ def _boards(arguments: argparse.Namespace) -> int:
         print(
             f"{board.name:<12} {board.about}: {build.engines} x {build.lanes} lanes "
             f"({build.decoder_lanes} for the decoder), {8 * build.bus_bytes}-bit ports, "
-            f"{board.clock_mhz} MHz, {board.memory.bytes >> 20} MB for buffers"
+            f"{board.clock_mhz:g} MHz, {board.memory.bytes >> 20} MB for buffers"
         )
     print(f"--board takes: {AUTO}, {', '.join(board_names())}")
     print("'virtual:' stands before what is simulated on this machine.")

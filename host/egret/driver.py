@@ -5,13 +5,17 @@ Nothing here knows whether the board is real. egret.session does what one usuall
 
 from __future__ import annotations
 
+import hashlib
 import time
+import warnings
+from pathlib import Path
 from typing import Any
 
 import pynq
 
 from egret import kernel as contract
 from egret.errors import EgretError, RunError
+from egret.interrupt import KernelInterrupt
 
 _START, _DONE, _IDLE = 1 << 0, 1 << 1, 1 << 2  # bits of CTRL
 
@@ -50,6 +54,7 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
 
     def __init__(self, description: dict[str, Any]) -> None:
         super().__init__(description)
+        self._interrupt = KernelInterrupt(self)
         self._written: dict[int, int] = {}  # what the argument registers hold, to write only what changes
         self._running: int | None = None  # the command under way
         self._started_s = 0.0  # when it was started
@@ -100,6 +105,16 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
             self.busy_s += time.monotonic() - self._started_s
         self._running = None
 
+    async def wait_async(self, timeout_s: float) -> None:
+        """As wait(), but let the event loop run meanwhile: until the interrupt, or from poll to poll."""
+        deadline = time.monotonic() + timeout_s
+        await self._interrupt.until(self._is_idle, deadline)
+        self.wait(max(deadline - time.monotonic(), 0.0))
+
+    def _is_idle(self) -> bool:
+        # This read may take AP_DONE away; wait() then goes by the other two bits, which stay.
+        return int(self.mmio.read(contract.REGISTERS["CTRL"][0])) & (_IDLE | _START) == _IDLE
+
     def read_status(self) -> int:
         """Return the status register: the error code in bits 7:0, the token position in bits 31:8."""
         return int(self.mmio.read(contract.REGISTERS["status"][0]))
@@ -123,6 +138,23 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
                 self._written[address] = part
 
 
+def load_overlay(bitfile: Path, device: Any) -> EgretOverlay:
+    """Load a bitstream with an Egret kernel onto a pynq device.
+
+    Raises EgretError if it has no Egret kernel, and RunError where pynq cannot load it.
+    """
+    try:
+        if not device.has_capability("REMOTE"):
+            return EgretOverlay(str(bitfile), device=device)
+        # PYNQ.remote sends a bitstream only if the board has no file of its name: so it gets one of its own.
+        overlay = EgretOverlay(str(bitfile), download=False, device=device)
+        overlay.binfile_name = f"egret-{hashlib.sha256(bitfile.read_bytes()).hexdigest()[:16]}.bin"
+        overlay.download()
+        return overlay
+    except (OSError, RuntimeError, ValueError) as error:
+        raise RunError(f"pynq cannot load {bitfile} ({error}).") from error
+
+
 class EgretOverlay(pynq.Overlay):  # type: ignore[misc]
     """A bitstream with an Egret kernel in it."""
 
@@ -142,6 +174,9 @@ class EgretOverlay(pynq.Overlay):  # type: ignore[misc]
     @property
     def egret_kernel(self) -> EgretKernel:
         """The kernel's driver."""
-        found = getattr(self, self.kernel_name)
+        with warnings.catch_warnings():
+            # PYNQ.remote's: it has no interrupts, so the kernel is polled.
+            warnings.filterwarnings("ignore", "Interrupts are not yet implemented")
+            found = getattr(self, self.kernel_name)
         assert isinstance(found, EgretKernel)
         return found

@@ -253,7 +253,7 @@ class Board:
     name: str
     about: str
     part: str
-    clock_mhz: int
+    clock_mhz: float
     build: Build
     memory: Memory
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
@@ -144,9 +144,36 @@ class Network:
         sampler = Sampler(1.0 if temperature is None else temperature, top_k, seed)
         return self._drawn(first_token, count, logits, sampler)
 
+    async def astream(
+        self, tokens: npt.ArrayLike | Iterable[int] | AsyncIterable[int], logits: bool = False
+    ) -> AsyncIterator[Step]:
+        """As stream(), for asyncio: while the kernel works the event loop does other things.
+
+        It wakes by the kernel's interrupt where the board has one, else by polling. Tokens may also come from
+        an async iterator, a chunk at a time. One stream at a time: a second one, begun while a chunk is under
+        way, gets a RunError and harms nothing. A task that is cancelled loses the state; reset() goes on.
+        """
+        from egret import async_runs
+
+        self._check_state()
+        async for piece in _async_pieces(tokens, self._session.chunk):
+            async for part in async_runs.stream(self._session, piece, logits):
+                for step in self._noted_steps(part):
+                    yield step
+
+    async def agenerate(self, first_token: int, count: int, logits: bool = False) -> AsyncIterator[Step]:
+        """As generate() without drawing, for asyncio; see astream()."""
+        from egret import async_runs
+
+        self._check_state()
+        async for part in async_runs.stream_generate(self._session, first_token, count, logits):
+            for step in self._noted_steps(part):
+                yield step
+
     def reset(self) -> None:
-        """Go back to the state after opening: also after an error, when the model is loaded again."""
+        """Go back to the state after opening; after an error or Ctrl-C the model is loaded again for it."""
         self._check_open()
+        self._session.settle()
         if self._session.loaded:
             self._session.reset()
         else:
@@ -202,14 +229,41 @@ class Network:
     def _noted(self, parts: Iterator[Run]) -> Iterator[Run]:
         """Pass the runs on, noting what leads to the state."""
         for part in parts:
-            self._history.append(part.tokens)
-            self.counters += part.counters
+            self._note(part)
             yield part
 
+    def _note(self, part: Run) -> None:
+        self._history.append(part.tokens)
+        self.counters += part.counters
+
     def _steps(self, parts: Iterator[Run]) -> Iterator[Step]:
-        for part in self._noted(parts):
-            for index in range(len(part)):
-                yield _step(part, index, True, int(part.argmax[index]))
+        for part in parts:
+            yield from self._noted_steps(part)
+
+    def _noted_steps(self, part: Run) -> Iterator[Step]:
+        self._note(part)
+        return (_step(part, index, True, int(part.argmax[index])) for index in range(len(part)))
+
+
+async def _async_pieces(
+    tokens: npt.ArrayLike | Iterable[int] | AsyncIterable[int], size: int
+) -> AsyncIterator[npt.ArrayLike]:
+    """Yield tokens as they are if they are all there, and from an iterator `size` at a time."""
+    if isinstance(tokens, AsyncIterable):
+        piece: list[int] = []
+        async for token in tokens:
+            piece.append(token)
+            if len(piece) == size:
+                yield piece
+                piece = []
+        if piece:
+            yield piece
+    elif isinstance(tokens, (Sequence, np.ndarray)):
+        yield np.asarray(tokens)
+    else:
+        iterator: Iterator[int] = iter(tokens)  # type: ignore[arg-type]
+        while taken := list(islice(iterator, size)):
+            yield taken
 
 
 def _step(run: Run, index: int, logits: bool, following: int) -> Step:

@@ -21,6 +21,8 @@ def open_session(
 ) -> Iterator[tuple[Any, Board]]:
     """Open a board by name, load its bitstream and yield a Session on its kernel, and the board's profile.
 
+    The fabric clock is set (egret.clock), and the profile has the rate that the board really runs at.
+
     `chunk` (tokens per start of the kernel) and `timeout_s` are Session's, with its defaults where None;
     `bitfile` and `profile` are open_board()'s. Raises EgretError where pynq is missing or open_board() does,
     and RunError where no Egret kernel answers.
@@ -32,14 +34,16 @@ def open_session(
             f"pynq cannot be imported ({error}); install it with: pip install 'egret[board,simulation]'"
         ) from error
     from egret.boards import open_board
-    from egret.driver import EgretOverlay
+    from egret.clock import set_clock
+    from egret.driver import load_overlay
     from egret.session import DEFAULT_CHUNK, DEFAULT_TIMEOUT_S, Session
 
     with open_board(board, bitfile=bitfile, **profile) as opened:
-        overlay = EgretOverlay(str(opened.bitfile), device=opened.device)
+        overlay = load_overlay(opened.bitfile, opened.device)
+        profile_here = set_clock(opened.board, overlay)
         with Session(
             overlay.egret_kernel,
             chunk=DEFAULT_CHUNK if chunk is None else chunk,
             timeout_s=DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s,
         ) as session:
-            yield session, opened.board
+            yield session, profile_here

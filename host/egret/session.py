@@ -8,6 +8,7 @@ after the host wrote it and invalidated before the host reads it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -53,6 +54,7 @@ class Session:
             raise EgretError(f"A chunk holds at least one token; {chunk} were asked for.")
         self.kernel, self.chunk, self.timeout_s = kernel, chunk, timeout_s
         self._buffers: dict[str, Any] = {}
+        self._addresses: dict[str, int] = {}  # asking a buffer for it is a message to a remote board
         self._image: ModelImage | None = None
         try:
             self._counters = self._allocate("counters", (contract.COUNTERS_BYTES // 8,), np.uint64)
@@ -73,15 +75,22 @@ class Session:
         self.close()
 
     def close(self) -> None:
-        """Free the buffers, after the kernel has ended what it may still be doing (Ctrl-C during a run).
+        """Free the buffers, after the kernel has ended what it may still be doing; see settle().
 
         If it does not end in time, the buffers stay allocated: the kernel may still write to them.
         """
-        if self.kernel.running:
-            self.kernel.wait(self.timeout_s)
+        self.settle()
         self._image = None
         while self._buffers:
             self._buffers.popitem()[1].freebuffer()
+
+    def settle(self) -> None:
+        """Wait for the end of a command that Ctrl-C, a cancelled task or a time-out left running.
+
+        Raises RunError if it does not end in time.
+        """
+        if self.kernel.running:
+            self.kernel.wait(self.timeout_s)
 
     def load(self, image: ModelImage) -> Counters:
         """Put a model image into DDR, have the kernel load it, and return what that cost.
@@ -90,14 +99,13 @@ class Session:
         kernel, KernelError where the kernel refuses it, and RunError where DDR is short of memory. After any
         of them no model is loaded.
         """
+        self._check_free()
         self._image = None
         check_build(image, self.build)
         self._free("image")
         self._free("logits")
-        buffer = self._allocate("image", (image.data.size,), np.uint8)
-        buffer[:] = image.data
-        buffer.flush()
-        counters = self.execute(contract.COMMAND_LOAD, image=buffer.device_address)
+        self._allocate("image", (image.data.size,), np.uint8, content=image.data)
+        counters = self.execute(contract.COMMAND_LOAD, image=self._addresses["image"])
         self._image = image
         return counters
 
@@ -130,23 +138,31 @@ class Session:
         Raises EgretError where a token is not in the vocabulary (before anything runs) and KernelError where
         the kernel stops; then the model must be loaded again.
         """
+        given = self.checked(tokens)
+        return self._chunks(contract.COMMAND_RUN, given, int(given.size), logits)
+
+    def stream_generate(self, first_token: int, count: int, logits: bool = False) -> Iterator[Run]:
+        """As generate(), yielding a Run for each chunk as it is done; raises as stream() does."""
+        if count < 1:
+            raise EgretError(f"At least one word can be generated; {count} were asked for.")
+        return self._chunks(contract.COMMAND_GENERATE, self.checked([first_token]), count, logits)
+
+    def checked(self, tokens: npt.ArrayLike) -> npt.NDArray[np.uint32]:
+        """Return tokens, integers [T], as uint32 [T]; raise EgretError where the model cannot run them."""
         given = np.asarray(tokens)
         if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "iu":
             shape = list(given.shape)
             raise EgretError(
                 f"Tokens must be a list of one integer or more; got {given.dtype} of shape {shape}."
             )
-        self._check_tokens(given)
-        return self._chunks(contract.COMMAND_RUN, given.astype(np.uint32), int(given.size), logits)
-
-    def stream_generate(self, first_token: int, count: int, logits: bool = False) -> Iterator[Run]:
-        """As generate(), yielding a Run for each chunk as it is done; raises as stream() does."""
-        if count < 1:
-            raise EgretError(f"At least one word can be generated; {count} were asked for.")
-        self._check_tokens(np.array([first_token], dtype=np.int64))
-        return self._chunks(
-            contract.COMMAND_GENERATE, np.array([first_token], dtype=np.uint32), count, logits
-        )
+        vocabulary = self._loaded().header.words
+        outside = np.flatnonzero((given < 0) | (given >= vocabulary))
+        if outside.size:
+            raise EgretError(
+                f"Token {int(given[outside[0]])} at position {int(outside[0])} is not in the "
+                f"vocabulary; tokens are 0 to {vocabulary - 1}."
+            )
+        return given.astype(np.uint32)
 
     def _chunks(
         self, command: int, tokens: npt.NDArray[np.uint32], count: int, logits: bool
@@ -154,35 +170,45 @@ class Session:
         generating = command == contract.COMMAND_GENERATE
         for start in range(0, count, self.chunk):
             steps = min(self.chunk, count - start)
-            part = self._run_chunk(
-                command, tokens if generating else tokens[start : start + steps], steps, logits
+            part = tokens if generating else tokens[start : start + steps]
+            run = self.collect_chunk(
+                steps, logits, self.execute(command, **self.prepare_chunk(part, steps, logits))
             )
             if generating:
-                tokens = part.argmax[-1:]
-            yield part
+                tokens = run.argmax[-1:]
+            yield run
 
-    def _run_chunk(self, command: int, tokens: npt.NDArray[np.uint32], steps: int, logits: bool) -> Run:
-        image = self._loaded()
-        layers, vocabulary = len(image.neurons), image.header.words
+    def prepare_chunk(self, tokens: npt.NDArray[np.uint32], steps: int, logits: bool) -> dict[str, int]:
+        """Put tokens, uint32 [steps] or the first one alone, into DDR; return the arguments of their command.
+
+        execute() or execute_async() runs it, then collect_chunk() reads what it wrote. Raises EgretError if
+        there is no model.
+        """
+        self._check_free()
+        words = self._loaded().header.words
         self._tokens[: tokens.size] = tokens
         self._tokens.flush()
         arguments = {
             "token_count": steps,
-            "tokens": self._tokens.device_address,
-            "results": self._results.device_address,
+            "tokens": self._addresses["tokens"],
+            "results": self._addresses["results"],
             "flags": 0,
         }
-        blocks = None
         if logits:
-            blocks = self._logit_buffer(vocabulary)
-            arguments.update(flags=contract.FLAG_WRITE_LOGITS, logits=blocks.device_address)
-        counters = self.execute(command, **arguments)
+            self._logit_buffer(words)
+            arguments.update(flags=contract.FLAG_WRITE_LOGITS, logits=self._addresses["logits"])
+        return arguments
+
+    def collect_chunk(self, steps: int, logits: bool, counters: Counters) -> Run:
+        """Return what a command on a prepared chunk has left in DDR, with the `counters` of it."""
+        image = self._loaded()
         self._results.invalidate()
         dealt = None
-        if blocks is not None:
+        if logits:
+            blocks = self._logit_buffer(image.header.words)
             blocks.invalidate()
-            dealt = deal_logits_back(np.asarray(blocks[:steps]), vocabulary)
-        return parse_results(np.asarray(self._results[:steps]), layers, counters, dealt)
+            dealt = deal_logits_back(np.asarray(blocks[:steps]), image.header.words)
+        return parse_results(np.asarray(self._results[:steps]), len(image.neurons), counters, dealt)
 
     def execute(self, command: int, **arguments: int) -> Counters:
         """Run one command to its end and return its counters; `arguments` are values of argument registers.
@@ -191,45 +217,57 @@ class Session:
         beforehand. Raises KernelError if the command ends with an error; the session then holds no model,
         even where the kernel still does.
         """
+        with self._command(command):
+            self.kernel.start(command, counters=self._addresses["counters"], **arguments)
+            self.kernel.wait(self.timeout_s)
+            return self._outcome(command)
+
+    async def execute_async(self, command: int, **arguments: int) -> Counters:
+        """As execute(), but let the event loop run meanwhile. A task that is cancelled loses the state."""
+        with self._command(command):
+            self.kernel.start(command, counters=self._addresses["counters"], **arguments)
+            await self.kernel.wait_async(self.timeout_s)
+            return self._outcome(command)
+
+    @contextmanager
+    def _command(self, command: int) -> Iterator[None]:
+        """Clear the counters for a command; the model is gone where the body raises."""
+        self._check_free()
         # Zero means "not written": a block without the kernel's identity is not believed.
         self._counters[:] = 0
         self._counters.flush()
         try:
-            self.kernel.start(command, counters=self._counters.device_address, **arguments)
-            self.kernel.wait(self.timeout_s)
-            self._counters.invalidate()
-            identity = int(self._counters[contract.COUNTERS["identity"][0]])
-            written = identity == IDENTITY
-            status = (
-                int(self._counters[contract.COUNTERS["status"][0]]) if written else self.kernel.read_status()
-            )
-            if status & 0xFF:
-                raise KernelError(command, status & 0xFFFFFFFF)
-            if not written:
-                raise RunError(
-                    f"What answers at the kernel's address is no Egret kernel of version "
-                    f"{contract.KERNEL_VERSION}: its identity is {identity:#x}, not "
-                    f"{IDENTITY:#x}."
-                )
+            yield
         except BaseException:
             if command != contract.COMMAND_QUERY:
                 self._image = None
             raise
+
+    def _outcome(self, command: int) -> Counters:
+        """Return the counters of a command that has ended; raise if it ended with an error."""
+        self._counters.invalidate()
+        identity = int(self._counters[contract.COUNTERS["identity"][0]])
+        written = identity == IDENTITY
+        status = int(self._counters[contract.COUNTERS["status"][0]]) if written else self.kernel.read_status()
+        if status & 0xFF:
+            raise KernelError(command, status & 0xFFFFFFFF)
+        if not written:
+            raise RunError(
+                f"What answers at the kernel's address is no Egret kernel of version "
+                f"{contract.KERNEL_VERSION}: its identity is {identity:#x}, not "
+                f"{IDENTITY:#x}."
+            )
         return Counters.parse(np.asarray(self._counters))
+
+    def _check_free(self) -> None:
+        """Raise RunError while the kernel works: it reads and writes the buffers that are to be filled."""
+        if self.kernel.running:
+            raise RunError("The kernel is still running; wait for it before starting another command.")
 
     def _loaded(self) -> ModelImage:
         if self._image is None:
             raise EgretError("No model is loaded; call load() first (after an error in a run, again).")
         return self._image
-
-    def _check_tokens(self, tokens: npt.NDArray[Any]) -> None:
-        vocabulary = self._loaded().header.words
-        outside = np.flatnonzero((tokens < 0) | (tokens >= vocabulary))
-        if outside.size:
-            raise EgretError(
-                f"Token {int(tokens[outside[0]])} at position {int(outside[0])} is not in the "
-                f"vocabulary; tokens are 0 to {vocabulary - 1}."
-            )
 
     def _logit_buffer(self, vocabulary: int) -> Any:
         block = self._logit_block(vocabulary)
@@ -248,8 +286,8 @@ class Session:
         """
         return self._buffers[name] if name in self._buffers else self._allocate(name, shape, dtype)
 
-    def _allocate(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-        """Allocate the zeroed buffer `name` in DDR, freed by close(); raise RunError if there is no room."""
+    def _allocate(self, name: str, shape: tuple[int, ...], dtype: Any, content: Any = 0) -> Any:
+        """Allocate the buffer `name` with this content, freed by close(); RunError if it has no room."""
         size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         try:
             buffer = pynq.allocate(shape, dtype=dtype, target=self.kernel.device)
@@ -257,14 +295,14 @@ class Session:
             raise RunError(
                 f"The board has no {size} bytes of contiguous memory left for the {name} ({error})."
             ) from error
-        self._buffers[name] = buffer
-        if buffer.device_address % contract.ALIGNMENT:
+        self._buffers[name], self._addresses[name] = buffer, int(buffer.device_address)
+        if self._addresses[name] % contract.ALIGNMENT:
             raise RunError(
-                f"The board placed the {name} at {buffer.device_address:#x}, which is no multiple of "
+                f"The board placed the {name} at {self._addresses[name]:#x}, which is no multiple of "
                 f"{contract.ALIGNMENT}."
             )
         # Also cleans the cache lines: none may be written back over what the kernel will put there.
-        buffer[...] = 0
+        buffer[...] = content
         buffer.flush()
         return buffer
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from egret import boards
+from egret import boards, real_board
 from egret.boards import board_names, board_profile, open_board
 from egret.errors import EgretError
 from egret.kernel import BOARDS, Build
@@ -65,15 +65,16 @@ def test_auto_is_the_board_that_the_image_names(
 ) -> None:
     file = tmp_path / "pynq_board"
     file.write_text(said, encoding="utf-8")
-    monkeypatch.setattr(boards, "PYNQ_BOARD_FILE", file)
+    monkeypatch.setattr(real_board, "PYNQ_BOARD_FILE", file)
     monkeypatch.delenv("BOARD", raising=False)
     assert boards.resolve_board("auto") == board
     assert boards.resolve_board("virtual:csim") == "virtual:csim"
 
 
 def test_auto_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boards, "PYNQ_BOARD_FILE", tmp_path / "missing")
+    monkeypatch.setattr(real_board, "PYNQ_BOARD_FILE", tmp_path / "missing")
     monkeypatch.delenv("BOARD", raising=False)
+    monkeypatch.delenv("PYNQ_REMOTE_DEVICES", raising=False)
     assert boards.resolve_board("auto") == "virtual:pynq-z2"
     monkeypatch.setenv("BOARD", "Pynq-Z2")
     assert boards.resolve_board("auto") == "pynq-z2"
@@ -82,3 +83,86 @@ def test_auto_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("BOARD", "ZCU104")
     with pytest.raises(EgretError, match="'ZCU104'"):
         boards.resolve_board("auto")
+
+
+class FakeDevice:
+    """Stands for the device that pynq finds on a board."""
+
+    def has_capability(self, capability: str) -> bool:
+        return False
+
+
+@pytest.fixture
+def on_a_pynq_z2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
+    """Have the program find itself on a PYNQ-Z2, as root."""
+    pynq = pytest.importorskip("pynq")
+    file = tmp_path / "pynq_board"
+    file.write_text("Pynq-Z2\0", encoding="utf-8")
+    monkeypatch.setattr(real_board, "PYNQ_BOARD_FILE", file)
+    monkeypatch.delenv("BOARD", raising=False)
+    monkeypatch.delenv("PYNQ_REMOTE_DEVICES", raising=False)
+    device = FakeDevice()
+    monkeypatch.setattr(pynq.Device, "_devices", [device], raising=False)
+    monkeypatch.setattr(pynq.Device, "_active_device", None, raising=False)
+    monkeypatch.setattr(real_board.os, "geteuid", lambda: 0)
+    return device
+
+
+def test_auto_opens_the_bitstream_of_the_board_it_is_on(on_a_pynq_z2: FakeDevice, tmp_path: Path) -> None:
+    for name in ("egret.bit", "egret.hwh"):
+        (tmp_path / name).write_bytes(b"")
+    with open_board("auto", bitfile=tmp_path / "egret.bit") as opened:
+        assert opened.board == BOARDS["pynq-z2"]
+        assert opened.device is on_a_pynq_z2
+        assert opened.bitfile == tmp_path / "egret.bit"
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"), [("egret.bit", "The bitstream .*egret.bit"), ("egret.hwh", "handoff .*egret.hwh")]
+)
+def test_a_missing_bitstream_is_named_with_the_command_that_builds_it(
+    on_a_pynq_z2: FakeDevice, tmp_path: Path, missing: str, said: str
+) -> None:
+    for name in {"egret.bit", "egret.hwh"} - {missing}:
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(EgretError, match=f"{said} is missing: build it with 'make bitstream BOARD=pynq-z2'"):
+        with open_board("auto", bitfile=tmp_path / "egret.bit"):
+            pass
+
+
+def test_the_bitstream_is_looked_for_in_the_checkout(on_a_pynq_z2: FakeDevice) -> None:
+    expected = Path(boards.__file__).resolve().parents[2] / "bitstreams" / "pynq-z2" / "egret.bit"
+    if expected.is_file():
+        pytest.skip("there is one")
+    with pytest.raises(EgretError, match=str(expected)), open_board("auto"):
+        pass
+
+
+def test_another_board_than_this_is_refused(on_a_pynq_z2: FakeDevice) -> None:
+    with pytest.raises(EgretError, match="This board is Pynq-Z2, not ultra96-v2"), open_board("ultra96-v2"):
+        pass
+
+
+def test_without_root_there_is_a_sentence(
+    on_a_pynq_z2: FakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(real_board.os, "geteuid", lambda: 1000)
+    with pytest.raises(EgretError, match="start this as root"), open_board("auto"):
+        pass
+
+
+def test_an_older_pynq_that_knows_no_remote_boards_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    pynq = pytest.importorskip("pynq")
+    monkeypatch.setenv("PYNQ_REMOTE_DEVICES", "192.0.2.1")
+    monkeypatch.setattr(pynq.Device, "_devices", [], raising=False)
+    with pytest.raises(EgretError, match="pynq finds no remote board: that takes pynq 3.1 or later"):
+        boards.resolve_board("auto")
+
+
+def test_what_pynq_cannot_load_is_a_sentence(on_a_pynq_z2: FakeDevice, tmp_path: Path) -> None:
+    pytest.importorskip("pynq")
+    from egret.driver import load_overlay
+    from egret.errors import RunError
+
+    with pytest.raises(RunError, match="pynq cannot load .*egret.bit .*does not exist"):
+        load_overlay(tmp_path / "egret.bit", on_a_pynq_z2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -306,7 +307,9 @@ def test_a_value_that_its_register_cannot_hold_is_refused(kernel: EgretKernel, n
 @pytest.mark.filterwarnings("ignore:IP .* is of type:UserWarning")
 @pytest.mark.parametrize("vlnv", ["egret:hls:egret_kernel:1.0", "acme:hls:anvil:1.0"])
 def test_a_bitstream_without_this_kernel_is_refused(tmp_path: Path, vlnv: str) -> None:
-    with open_board("virtual:pynq-z2") as opened:
+    if importlib.util.find_spec("hls4ml") is None:
+        pytest.skip("hls4ml brings the headers that the board is compiled with")
+    with open_board("virtual:csim") as opened:
         ours = opened.bitfile
         (tmp_path / "other.bit").write_bytes(ours.read_bytes())
         handoff = ours.with_suffix(".hwh").read_text(encoding="utf-8")

@@ -51,7 +51,7 @@ class Measurement:
     """Of the busiest engine's beats."""
     roofline_cycles: float
     bus_bytes: int
-    clock_mhz: int
+    clock_mhz: float
     dense_macs: int
     """Every weight of every matrix, the first layer's input product counted."""
     sparse_macs: float

@@ -99,7 +99,7 @@ class KernelModel(NativeModel):
                 burst_beats=profile.burst_beats,
                 reads_in_flight=profile.reads_in_flight,
                 bytes_per_second=profile.bandwidth_bytes_per_second,
-                clock_hertz=board.clock_mhz * 1_000_000,
+                clock_hertz=round(board.clock_mhz * 1_000_000),
             ),
             self._memory_pointer,
         )

@@ -1,4 +1,4 @@
-"""Reads a file of the Penn Treebank from where EGRET_PTB says: `python host/tests/penn_treebank.py ptb.train.txt`."""
+"""Prints a file of the Penn Treebank that EGRET_PTB names: `python host/tests/penn_treebank.py ptb.train.txt`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from egret.errors import EgretError
 
 
 def read_treebank(name: str) -> str:
-    """Return the text of the file `name` in the folder or zip that EGRET_PTB names, or in a zip in that folder.
+    """Return the text of the file `name` in the folder or zip that EGRET_PTB names, or in a zip therein.
 
     Raises EgretError where EGRET_PTB names nothing that holds it.
     """

@@ -200,7 +200,7 @@ def test_the_command_line_ends_with_the_sentence(
 
 @pytest.mark.parametrize("decode_error", [False, True], ids=["SLVERR", "DECERR"])
 def test_an_error_response_at_any_beat_ends_the_command_with_its_code(decode_error: bool) -> None:
-    """The first, the last and others of LOAD's and RUN's beats; all write responses, those of counters too."""
+    """The first, the last and more of LOAD's and RUN's beats; all write responses, those of counters too."""
     draw = random.Random(f"{SEED} {decode_error}")
     with opened("virtual:pynq-z2", timeout_s=60.0) as bench:
         session = bench.session

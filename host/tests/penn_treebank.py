@@ -1,4 +1,4 @@
-"""Prints a file of the Penn Treebank that EGRET_PTB names: python host/tests/penn_treebank.py ptb.train.txt."""
+"""Prints a file of the Penn Treebank that EGRET_PTB names: penn_treebank.py ptb.train.txt."""
 
 from __future__ import annotations
 

@@ -25,15 +25,18 @@ PRESET ?= quick
 RECIPE ?= training/recipes/ptb.toml
 TEST_PROCESSES ?= 2
 COUNT ?= 10000
+TOKENS ?= 100000
+RTL_TOKENS ?= 2000
 ENVIRONMENT ?= python3.10
 
-.PHONY: help demo test boardtests lint sim fuzz formal bench generate train synth hls bitstream clean prerequisites
+.PHONY: help demo test boardtests lint sim fuzz equivalence formal bench generate train synth hls bitstream clean \
+	prerequisites
 
 help:  ## Show this list
 	@echo "Egret: a sparse event-based GRU and the FPGA kernel that runs it. Commands:"
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
-	@echo "Variables: PYTHON, BOARD, MODEL, PROMPT, WORDS, KERNEL, PRESET, RECIPE, TEST_PROCESSES, COUNT, SEED, ENVIRONMENT;"
-	@echo "EGRET_PTB names the folder or zip of the Penn Treebank for the tests that read it."
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@echo "Variables: PYTHON, BOARD, MODEL, PROMPT, WORDS, KERNEL, PRESET, RECIPE, TEST_PROCESSES, COUNT, SEED, TOKENS,"
+	@echo "ENVIRONMENT; EGRET_PTB names the folder or zip of the Penn Treebank for what reads it."
 
 demo: $(VENV)/.demo  ## Run the shipped model on the virtual PYNQ-Z2: words, then MACs against cycles (no torch)
 	$(IN)/egret run $(MODEL) --prompt "$(PROMPT)" --generate $(WORDS) --board $(BOARD) --check
@@ -50,6 +53,14 @@ sim: $(VENV)/.test  ## Run the cocotb benches alone (KERNEL=hls: on the Verilog 
 
 fuzz: $(VENV)/.demo  ## Give mutated model images to the loader, for a night (COUNT=10000, SEED=a number to repeat)
 	$(IN)/python host/tests/fuzz_images.py --count $(COUNT) $(if $(SEED),--seed $(SEED))
+
+equivalence: $(VENV)/.demo  ## Compare every logit of real text with the reference: C++ (TOKENS) and RTL (RTL_TOKENS)
+	@mkdir -p build
+	@$(IN)/python host/tests/penn_treebank.py ptb.train.txt > build/ptb.train.txt
+	$(IN)/egret run $(MODEL) --text build/ptb.train.txt --tokens $(TOKENS) --chunk 64 --logits --check \
+		--board $(BOARD:virtual:%=virtual:csim-%)
+	$(IN)/egret run $(MODEL) --text build/ptb.train.txt --tokens $(RTL_TOKENS) --chunk 64 --logits --check \
+		--board $(BOARD)
 
 formal: $(VENV)/.formal  ## Prove properties of RTL units for all inputs (SymbiYosys); planted faults must be seen
 	$(IN)/python hls/formal/prove.py --faults

@@ -2,7 +2,7 @@
 // kernel.
 //
 // A command runs to its end within the write that starts it, so it is never seen busy. With AUTO_RESTART set,
-// it runs again at each read of CTRL.
+// it runs again at each read of CTRL. If the memory stops answering, the command never ends: it stays busy.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ class register_file_t {
     switch (offset) {
       case egret::REG_CTRL:
         auto_restart_ = value & AUTO_RESTART;
-        if (value & AP_START) execute();
+        if (value & AP_START && !busy_) execute();
         break;
       case egret::REG_GIER: global_enable_ = value & 1; break;
       case egret::REG_IP_IER: interrupt_enable_ = value & 3; break;
@@ -34,6 +34,7 @@ class register_file_t {
   std::uint32_t read(unsigned offset) {
     switch (offset) {
       case egret::REG_CTRL: {
+        if (busy_) return AP_START | (auto_restart_ ? AUTO_RESTART : 0u);
         if (auto_restart_) execute();
         const std::uint32_t value = (done_ ? AP_DONE | AP_READY : 0u) | AP_IDLE | (auto_restart_ ? AUTO_RESTART : 0u) |
                                     (interrupt() ? INTERRUPT : 0u);
@@ -73,12 +74,18 @@ class register_file_t {
 
   void execute() {
     using namespace egret;
+    busy_ = true;
 #define EGRET_NATIVE_PORTS_OF(E) port_t(memory_), port_t(memory_)
-    egret_kernel(EGRET_LIST_ENGINES(EGRET_NATIVE_PORTS_OF), word(REG_COMMAND), word(REG_FLAGS), word(REG_TOKEN_COUNT),
-                 address(REG_IMAGE_1, REG_IMAGE_2), address(REG_TOKENS_1, REG_TOKENS_2),
-                 address(REG_RESULTS_1, REG_RESULTS_2), address(REG_LOGITS_1, REG_LOGITS_2),
-                 address(REG_COUNTERS_1, REG_COUNTERS_2), &status_);
+    try {
+      egret_kernel(EGRET_LIST_ENGINES(EGRET_NATIVE_PORTS_OF), word(REG_COMMAND), word(REG_FLAGS), word(REG_TOKEN_COUNT),
+                   address(REG_IMAGE_1, REG_IMAGE_2), address(REG_TOKENS_1, REG_TOKENS_2),
+                   address(REG_RESULTS_1, REG_RESULTS_2), address(REG_LOGITS_1, REG_LOGITS_2),
+                   address(REG_COUNTERS_1, REG_COUNTERS_2), &status_);
+    } catch (const memory_stopped &) {
+      return;
+    }
 #undef EGRET_NATIVE_PORTS_OF
+    busy_ = false;
     done_ = true;
     status_valid_ = true;
     interrupt_status_ |= interrupt_enable_;
@@ -88,7 +95,7 @@ class register_file_t {
   std::uint32_t words_[WORDS] = {};
   std::uint32_t status_ = 0;
   std::uint32_t interrupt_enable_ = 0, interrupt_status_ = 0;
-  bool auto_restart_ = false, done_ = false, status_valid_ = false, global_enable_ = false;
+  bool busy_ = false, auto_restart_ = false, done_ = false, status_valid_ = false, global_enable_ = false;
 };
 
 }  // namespace egret_native

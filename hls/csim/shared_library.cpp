@@ -62,6 +62,12 @@ EGRET_API void egret_csim_set_faulty(handle_t *handle, std::uint64_t begin, std:
   handle->memory->faulty_end = end;
 }
 
+// So many more read beats and write responses are sent, and then the memory answers no more.
+EGRET_API void egret_csim_stop_memory(handle_t *handle, std::uint64_t read_beats, std::uint64_t responses) {
+  handle->memory->read_beats_left = read_beats;
+  handle->memory->responses_left = responses;
+}
+
 // Fills `ranges` with the first byte and the end of what was read and of what was written since the last
 // call.
 EGRET_API void egret_csim_take_accesses(handle_t *handle, std::uint64_t ranges[4]) {

@@ -9,6 +9,7 @@ itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -125,20 +126,23 @@ def _from_beats(columns: Columns, layout: Layout) -> npt.NDArray[np.uint32]:
         wrong = words[:, word] >> np.uint64(used) if used < 64 else np.zeros(0, dtype=np.uint64)
         if wrong.any():
             raise EgretError(
-                f"{_place(columns, int(np.flatnonzero(wrong)[0]))} has bits set above its last entry."
+                f"{beat_place(columns, int(np.flatnonzero(wrong)[0]))} has bits set above its last entry."
             )
     return entries
 
 
-def _split_entries(columns: Columns, layout: Layout) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int64]]:
-    """Return weights, int8, and gaps, int64, both [beats, lanes]."""
+def split_entries(columns: Columns, layout: Layout) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.int64]]:
+    """Return weights, int8, and gaps, int64, both [beats, lanes].
+
+    Raises EgretError where a bit is set above a beat's last entry.
+    """
     entries = _from_beats(columns, layout)
     unused = 8 - layout.weight_bits
     weights = (entries << np.uint32(unused)).astype(np.uint8).view(np.int8) >> np.int8(unused)
     return weights, (entries >> np.uint32(layout.weight_bits)).astype(np.int64)
 
 
-def _column_of_beats(columns: Columns) -> npt.NDArray[np.int64]:
+def column_of_beats(columns: Columns) -> npt.NDArray[np.int64]:
     """Return, int64 [beats], the column that each beat belongs to."""
     lengths = np.diff(columns.pointers).astype(np.intp)
     return np.repeat(np.arange(lengths.size, dtype=np.int64), lengths)
@@ -153,12 +157,12 @@ def _find_padding(
         return empty
     # Dense: a zero is a row unless no weight of its lane follows in the column.
     weights_so_far = np.cumsum(weights != 0, axis=0, dtype=np.int32)
-    last_beats = columns.pointers[1:][_column_of_beats(columns)] - 1
+    last_beats = columns.pointers[1:][column_of_beats(columns)] - 1
     result: npt.NDArray[np.bool_] = empty & (weights_so_far == weights_so_far[last_beats])
     return result
 
 
-def _place(columns: Columns, beat: int) -> str:
+def beat_place(columns: Columns, beat: int) -> str:
     """Name a beat by its column and its number therein."""
     column = int(np.searchsorted(columns.pointers, beat, side="right")) - 1
     return f"column {column}, beat {beat - int(columns.pointers[column])}"
@@ -166,46 +170,49 @@ def _place(columns: Columns, beat: int) -> str:
 
 def count_slots(columns: Columns, layout: Layout) -> SlotCounts:
     """Count what the entries are used for; raises EgretError for bits set above the last entry of a beat."""
-    weights, gaps = _split_entries(columns, layout)
+    weights, gaps = split_entries(columns, layout)
     used = int(np.count_nonzero(weights))
     padding = int(np.count_nonzero(_find_padding(weights, gaps, columns, layout)))
     return SlotCounts(weights=used, escapes=int(weights.size) - used - padding, padding=padding)
 
 
-def decode_columns(engines: list[Columns], gates: int, rows: int, layout: Layout) -> npt.NDArray[np.int8]:
-    """Return the weights, int8 [gates, rows, columns], that encode_columns() packs into `engines`.
+def decode_columns(
+    engines: Iterable[Iterable[Columns]], gates: int, rows: int, columns: int, layout: Layout
+) -> npt.NDArray[np.int8]:
+    """Return the weights, int8 [gates, rows, columns], that encode_columns() packs.
 
+    `engines` has each engine's columns, in parts: each has all columns, those that are in others empty.
     Accepts only what encode_columns() writes, so that equal weights mean equal bytes. Raises EgretError
     naming the engine, the column and the beat (within the column) where a row is outside its lane or padding,
     a lane goes on after padding, an escape leads nowhere, a weight is -128, or a beat holds nothing.
     """
-    columns = engines[0].pointers.size - 1
     groups = layout.groups(rows)
     stored = np.zeros((layout.engines, columns, layout.lanes, gates, groups), dtype=np.int8)
     is_row = layout.is_row(rows).reshape(layout.engines, groups, layout.lanes).transpose(0, 2, 1)
-    for engine, part in enumerate(engines):
+    for engine, parts in enumerate(engines):
         try:
-            _decode_engine(
-                part,
-                stored[engine].reshape(columns, layout.lanes, gates * groups),
-                np.tile(is_row[engine], (1, gates)),
-                layout,
-            )
+            for part in parts:
+                _decode_part(
+                    part,
+                    stored[engine].reshape(columns, layout.lanes, gates * groups),
+                    np.tile(is_row[engine], (1, gates)),
+                    layout,
+                )
         except EgretError as error:
             raise EgretError(f"engine {engine}, {error}") from error
     dealt = stored.transpose(0, 4, 2, 3, 1).reshape(layout.engines, groups * layout.lanes, gates, columns)
     return np.ascontiguousarray(layout.gather(dealt, rows).transpose(1, 0, 2))
 
 
-def _decode_engine(
+def _decode_part(
     part: Columns, stored: npt.NDArray[np.int8], is_row: npt.NDArray[np.bool_], layout: Layout
 ) -> None:
     """Fill int8 [columns, lanes, rows of a lane]; `is_row` is bool [lanes, rows of a lane]."""
-    weights, gaps = _split_entries(part, layout)
+    weights, gaps = split_entries(part, layout)
     beats = weights.shape[0]
     if beats == 0:
         return
-    column = _column_of_beats(part)
+    column = column_of_beats(part)
     padding = _find_padding(weights, gaps, part, layout)
     escape = (weights == 0) & ~padding
     last = np.ones((beats, 1), dtype=np.bool_)  # beats that end their column
@@ -219,7 +226,7 @@ def _decode_engine(
     _refuse(part, escape & ends_lane, "steps over a gap to no weight")
     empty = np.flatnonzero(padding.all(axis=1))
     if empty.size:
-        raise EgretError(f"{_place(part, int(empty[0]))} holds no entry.")
+        raise EgretError(f"{beat_place(part, int(empty[0]))} holds no entry.")
 
     # Rows: entries step gap + 1 rows each from row -1 at the start of the column.
     rows = np.cumsum(np.where(padding, 0, gaps + 1), axis=0, dtype=np.int64)
@@ -241,4 +248,4 @@ def _refuse(columns: Columns, wrong: npt.NDArray[np.bool_], sentence: str) -> No
     """Raise EgretError with `sentence` where an entry, bool [beats, lanes], is wrong."""
     if wrong.any():
         beat, lane = (int(position[0]) for position in np.nonzero(wrong))
-        raise EgretError(f"{_place(columns, beat)}, lane {lane} {sentence}.")
+        raise EgretError(f"{beat_place(columns, beat)}, lane {lane} {sentence}.")

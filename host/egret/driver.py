@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,19 @@ class KernelError(RunError):
         super().__init__(f"The kernel stopped {name}{place} with {self.name} (code {self.code}): {about}.")
 
 
+class KernelTimeout(RunError):
+    """The kernel did not end a command in the time that it was given; `command` is which one."""
+
+    def __init__(self, command: int, timeout_s: float) -> None:
+        self.command = command
+        name = _COMMANDS.get(command, f"command {command}")
+        super().__init__(
+            f"The kernel did not finish {name} within {timeout_s:g} s: either it needs more time, or its "
+            "memory does not answer; then load the bitstream anew, by Session.recover() or by opening the "
+            "board again."
+        )
+
+
 class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
     """The registers of one Egret kernel: starts commands and waits for them."""
 
@@ -58,6 +72,9 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
         self._written: dict[int, int] = {}  # what the argument registers hold, to write only what changes
         self._running: int | None = None  # the command under way
         self._started_s = 0.0  # when it was started
+        self._reload: Callable[[], None] | None = None
+        self.timed_out = False
+        """Whether the last wait() ended without the command's end: the kernel may never come back."""
         self.busy_s = 0.0
         """Seconds from starts to their ends as wait() saw them, summed: all else is the host's own time."""
 
@@ -82,10 +99,10 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
         self.mmio.write(contract.REGISTERS["CTRL"][0], _START)
 
     def wait(self, timeout_s: float) -> None:
-        """Poll until the command is done; raise RunError if that takes longer than `timeout_s` seconds.
+        """Poll until the command is done; raise KernelTimeout if that takes longer than `timeout_s` seconds.
 
         After a time-out the kernel is still running: it may write to its buffers, and starts no other command
-        before a later wait() has seen it end.
+        before a later wait() has seen it end, or reload() has replaced it.
         """
         deadline = time.monotonic() + timeout_s
         control = contract.REGISTERS["CTRL"][0]
@@ -96,14 +113,32 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
             if state & _DONE or state & (_IDLE | _START) == _IDLE:
                 break
             if time.monotonic() > deadline:
-                name = _COMMANDS.get(self._running or 0, "command")
-                raise RunError(
-                    f"The kernel did not finish {name} within {timeout_s:g} s; load the overlay "
-                    "again, or allow more time."
-                )
+                self.timed_out = True
+                raise KernelTimeout(self._running or 0, timeout_s)
         if self.running:
             self.busy_s += time.monotonic() - self._started_s
-        self._running = None
+        self._running, self.timed_out = None, False
+
+    @property
+    def reloadable(self) -> bool:
+        """Whether reload() can: the kernel is that of an EgretOverlay."""
+        return self._reload is not None
+
+    def reload(self) -> None:
+        """Load the bitstream anew: whatever the kernel was doing is gone, and it holds no model.
+
+        It is the only way to stop a kernel. Its registers know no abort, and a reset of the kernel alone
+        would leave reads under way whose data then come to whoever reads next. Loading a whole bitstream
+        resets the processing system's AXI ports too (Linux's driver for a Zynq-7000 does). Raises EgretError
+        where the kernel is not that of an EgretOverlay.
+        """
+        if self._reload is None:
+            raise EgretError(
+                "Only a kernel of an EgretOverlay can be loaded again; load its overlay by hand."
+            )
+        self._reload()
+        self._written.clear()
+        self._running, self.timed_out = None, False
 
     async def wait_async(self, timeout_s: float) -> None:
         """As wait(), but let the event loop run meanwhile: until the interrupt, or from poll to poll."""
@@ -179,4 +214,5 @@ class EgretOverlay(pynq.Overlay):  # type: ignore[misc]
             warnings.filterwarnings("ignore", "Interrupts are not yet implemented")
             found = getattr(self, self.kernel_name)
         assert isinstance(found, EgretKernel)
+        found._reload = self.download
         return found

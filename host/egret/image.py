@@ -147,11 +147,12 @@ class ModelImage(ImageSections):
     def parse(cls, data: bytes | bytearray | memoryview | npt.NDArray[np.uint8]) -> ModelImage:
         """Check an image and return it, without copying it.
 
-        Everything is checked but the entries in the column beats: those egret.packer.unpack() decodes.
-        Raises EgretError, with a sentence of its own for each: no image or another version; truncated or
-        too long; checksum; a build or a model that cannot be; a section misaligned, outside, or over
-        another; bytes set between sections; pointers out of order; values out of range; padding that is
-        not as the format says; vocabulary or metadata that are not text, or not of this vocabulary.
+        Everything is checked but whether the column beats are those that pack() would write for their
+        weights, which egret.packer.unpack() looks at. Raises EgretError, with a sentence of its own for each:
+        no image or another version; truncated or too long; checksum; a build or a model that cannot be; a
+        section misaligned, outside, or over another; bytes set between sections; pointers out of order;
+        values out of range; padding that is not as the format says; vocabulary or metadata that are not text,
+        or not of this vocabulary; an entry for a row outside its lane; a row whose accumulator could wrap.
         """
         array = data if isinstance(data, np.ndarray) else np.frombuffer(data, dtype=np.uint8)
         if array.dtype != np.uint8 or array.ndim != 1 or not array.flags.c_contiguous:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from egret.accumulator_bounds import AccumulatorReach, check_accumulators
 from egret.checkpoint import validate_words
 from egret.errors import EgretError
 from egret.image_header import CHECKSUM_WORD, Section
@@ -53,7 +54,10 @@ def check_envelope(data: npt.NDArray[np.uint8]) -> None:
 
 
 def check_content(image: ImageSections) -> None:
-    """Check everything behind the header but the entries in the column beats; raise EgretError."""
+    """Check everything behind the header; raise EgretError.
+
+    Of the entries in the column beats: that each is for a row of its lane, and that no accumulator can wrap.
+    """
     _check_sections(image)
     for engine in range(image.layout.engines):
         for check in (_check_pointers, _check_neurons, _check_decoder, _check_table):
@@ -62,6 +66,7 @@ def check_content(image: ImageSections) -> None:
             except EgretError as error:
                 raise EgretError(f"Engine {engine} of the image: {error}") from error
     _check_text(image)
+    check_accumulators(AccumulatorReach.of_image(image), image.layout.accumulator_bits)
 
 
 def _check_sections(image: ImageSections) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,9 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from egret.columns import Columns
+from egret.errors import EgretError
 from egret.image_header import NEURON_RECORD, ImageHeader, Section
 from egret.layout import Layout
 from egret.matrices import Matrix
+
+_BEATS_AT_ONCE = 16384
+"""In one part of a matrix, or those of a single column: decoding takes memory for so many, and no more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +107,33 @@ class ImageSections:
         own = np.zeros(matrix.columns + 1, dtype=np.int64)
         np.cumsum(pointers[matrix.ends] - begins, out=own[1:])
         return Columns(beats=self.columns(engine)[beat_numbers(begins, own)], pointers=own)
+
+    def matrix_parts(self, engine: int, matrix: Matrix) -> Iterator[Columns]:
+        """Yield copies of an engine's columns of a matrix, a limited number of beats at a time.
+
+        Columns are whole. All parts have all columns, most of them empty, so that a column keeps its number.
+        Raises EgretError where a column has more beats than its lanes have rows.
+        """
+        lane_rows = matrix.gates * matrix.layout.groups(matrix.rows)
+        pointers = self.pointers(engine)
+        begins = pointers[matrix.begins].astype(np.int64)
+        lengths = pointers[matrix.ends].astype(np.int64) - begins
+        longest = int(lengths.argmax())
+        if lengths[longest] > lane_rows:
+            raise EgretError(
+                f"column {longest}, beat {lane_rows} leads outside the {lane_rows} rows of its lanes."
+            )
+        ends = np.cumsum(lengths, dtype=np.int64)
+        first = 0
+        while first < matrix.columns:
+            before = int(ends[first - 1]) if first else 0
+            last = max(int(np.searchsorted(ends, before + _BEATS_AT_ONCE, side="right")), first + 1)
+            own = np.zeros(matrix.columns + 1, dtype=np.int64)
+            np.cumsum(lengths[first:last], out=own[first + 1 : last + 1])
+            own[last + 1 :] = own[last]
+            numbers = beat_numbers(begins[first:last], own[first : last + 1])
+            yield Columns(beats=self.columns(engine)[numbers], pointers=own)
+            first = last
 
     def view(self, offset: int, size: int) -> npt.NDArray[np.uint8]:
         """Return `size` bytes from `offset`."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from egret.checkpoint import EVENT_MAXIMUM, FRACTION_BITS_MINIMUM, Checkpoint
+from egret.accumulator_bounds import AccumulatorReach, check_accumulators
+from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
-from egret.kernel import LOGIT_BITS, MAX_LAYERS, Build
+from egret.kernel import MAX_LAYERS, Build
 from egret.layout import Layout
 from egret.matrices import count_pointers
 
@@ -18,7 +18,7 @@ def check_fit(checkpoint: Checkpoint, build: Build) -> None:
     """Raise EgretError, naming the limit or the matrix and row, where `build` cannot run `checkpoint`."""
     check_limits([layer.neurons for layer in checkpoint.layers], len(checkpoint.vocabulary), build)
     _check_weights(checkpoint, build)
-    _check_accumulators(checkpoint, build.accumulator_bits)
+    check_accumulators(AccumulatorReach.of_checkpoint(checkpoint), build.accumulator_bits)
 
 
 def check_limits(neurons: Sequence[int], words: int, build: Build) -> None:
@@ -75,40 +75,3 @@ def _check_weights(checkpoint: Checkpoint, build: Build) -> None:
                 f"{name} has the weight {int(matrix[row, column])} {place}, column {column}; a build of "
                 f"{bits} {'decoder ' if decoder else ''}weight bits holds {lowest}..{highest}."
             )
-
-
-def _check_accumulators(checkpoint: Checkpoint, accumulator_bits: int) -> None:
-    for index, layer in enumerate(checkpoint.layers):
-        recurrent = np.abs(layer.recurrent_weights, dtype=np.int64).sum(axis=2, dtype=np.int64)
-        sums = {"z": recurrent[0], "r": recurrent[1], "gr": recurrent[2]}
-        if index > 0:
-            of_input = np.abs(layer.input_weights, dtype=np.int64).sum(axis=2, dtype=np.int64)
-            sums = {
-                "z": of_input[0] + sums["z"],
-                "r": of_input[1] + sums["r"],
-                "gx": of_input[2],
-                "gr": sums["gr"],
-            }
-        for accumulator, row_sums in sums.items():
-            _check_bound(row_sums, f"layer{index}, accumulator {accumulator}, neuron", accumulator_bits)
-    decoder = np.abs(checkpoint.decoder_weights, dtype=np.int64).sum(axis=1, dtype=np.int64)
-    _check_bound(decoder, "decoder_weights, word", accumulator_bits)
-    shifts = checkpoint.decoder_fraction_bits.astype(np.int64) - FRACTION_BITS_MINIMUM
-    logits = (decoder * EVENT_MAXIMUM >> shifts) + 1 + np.abs(checkpoint.decoder_bias.astype(np.int64))
-    wide = np.flatnonzero(logits >= 1 << (LOGIT_BITS - 1))
-    if wide.size:
-        raise EgretError(
-            f"decoder_weights, word {int(wide[0])}: its logit can reach {int(logits[wide[0]])}; it must stay "
-            f"below 2^{LOGIT_BITS - 1}."
-        )
-
-
-def _check_bound(row_sums: npt.NDArray[np.int64], what: str, accumulator_bits: int) -> None:
-    row = int(row_sums.argmax())
-    reach = EVENT_MAXIMUM * int(row_sums[row])
-    if reach >= 1 << (accumulator_bits - 1):
-        raise EgretError(
-            f"{what} {row}: {EVENT_MAXIMUM} times the sum of its absolute weights is {reach}, which an "
-            f"accumulator of {accumulator_bits} bits does not hold; it must stay below "
-            f"2^{accumulator_bits - 1}."
-        )

@@ -28,6 +28,13 @@ from egret.limits import check_fit
 _SHIFT_FIELDS = {"z": 0, "r": 4, "gx": 8, "gr": 12}
 """Where in a neuron's record each accumulator's shift begins."""
 
+MOST_WEIGHTS = 1 << 27
+"""Of an image that unpack() takes, zeros included, unless told otherwise.
+
+A small file can stand for gigabytes: an empty column costs 8 bytes and has up to 196 608 rows. The paper's
+network with the vocabulary of WikiText-2 has 46 million weights. unpack() needs some five bytes for each.
+"""
+
 
 def pack(checkpoint: Checkpoint, build: Build) -> ModelImage:
     """Pack `checkpoint` for `build`: fold the embedding, deal the rows, encode the columns.
@@ -103,21 +110,30 @@ class UnpackedModel:
     """int16 [V]."""
 
 
-def unpack(image: ModelImage) -> UnpackedModel:
+def unpack(image: ModelImage, most_weights: int = MOST_WEIGHTS) -> UnpackedModel:
     """Return everything that `image` holds as dense arrays.
 
-    Raises EgretError, naming the matrix, the engine, the column and the beat, where columns are not as pack()
-    writes them: a row outside its lane, a weight in padding, an entry after padding, an escape to no weight.
+    Raises EgretError where the matrices would have more than `most_weights` weights, of a byte each, before
+    any is allocated; and, naming the matrix, the engine, the column and the beat, where columns are not as
+    pack() writes them: a row outside its lane, a weight in padding, an entry after padding, an escape to no
+    weight.
     """
+    dense = sum(matrix.gates * matrix.rows * matrix.columns for matrix in image.matrices())
+    if dense > most_weights:
+        raise EgretError(
+            f"The image's matrices would take {dense} bytes with their zeros written out; {most_weights} are "
+            "allowed (unpack()'s most_weights)."
+        )
     layout, words = image.layout, image.header.words
     engines = range(layout.engines)
     weights: dict[str, npt.NDArray[np.int8]] = {}
     for matrix in image.matrices():
         try:
             decoded = decode_columns(
-                [image.matrix_columns(engine, matrix) for engine in engines],
+                [image.matrix_parts(engine, matrix) for engine in engines],
                 matrix.gates,
                 matrix.rows,
+                matrix.columns,
                 matrix.layout,
             )
         except EgretError as error:

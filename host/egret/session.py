@@ -77,8 +77,12 @@ class Session:
     def close(self) -> None:
         """Free the buffers, after the kernel has ended what it may still be doing; see settle().
 
-        If it does not end in time, the buffers stay allocated: the kernel may still write to them.
+        After a time-out the bitstream is loaded anew, as recover() does, and nothing waited for again. Where
+        that is not possible and the kernel does not end, the buffers stay allocated: it may still write to
+        them.
         """
+        if self.kernel.timed_out and self.kernel.reloadable:
+            self.kernel.reload()
         self.settle()
         self._image = None
         while self._buffers:
@@ -108,6 +112,16 @@ class Session:
         counters = self.execute(contract.COMMAND_LOAD, image=self._addresses["image"])
         self._image = image
         return counters
+
+    def recover(self) -> None:
+        """After a time-out: load the bitstream anew, and see that the kernel answers; then load() a model.
+
+        Raises KernelTimeout where it does not answer even then, and EgretError where the bitstream cannot be
+        loaded (see EgretKernel.reload()).
+        """
+        self._image = None
+        self.kernel.reload()
+        self.execute(contract.COMMAND_QUERY)
 
     @property
     def loaded(self) -> bool:
@@ -247,11 +261,11 @@ class Session:
         """Return the counters of a command that has ended; raise if it ended with an error."""
         self._counters.invalidate()
         identity = int(self._counters[contract.COUNTERS["identity"][0]])
-        written = identity == IDENTITY
-        status = int(self._counters[contract.COUNTERS["status"][0]]) if written else self.kernel.read_status()
+        # Not from the counters block: what went wrong while that was written does not stand in it.
+        status = self.kernel.read_status()
         if status & 0xFF:
-            raise KernelError(command, status & 0xFFFFFFFF)
-        if not written:
+            raise KernelError(command, status)
+        if identity != IDENTITY:
             raise RunError(
                 f"What answers at the kernel's address is no Egret kernel of version "
                 f"{contract.KERNEL_VERSION}: its identity is {identity:#x}, not "

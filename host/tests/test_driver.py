@@ -160,7 +160,8 @@ def test_a_run_takes_few_register_accesses(session: Session, board: ModelledBoar
     session.run(tokens_for(4))
     before = board.accesses
     session.run(tokens_for(4))
-    assert board.accesses - before == 1 + board.polls  # all arguments are as they were: start, and polling
+    # All arguments are as they were: start, polling, and the status at the end.
+    assert board.accesses - before == 2 + board.polls
 
 
 def test_closing_frees_every_buffer(board: ModelledBoard, kernel: EgretKernel, image: ModelImage) -> None:

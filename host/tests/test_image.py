@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret.image import ModelImage
-from egret.image_checks import image_checksum
-from egret.kernel import Build
+from egret.image_checks import PADDING_THRESHOLD, image_checksum
+from egret.image_header import ImageHeader
+from egret.kernel import HEADER_BYTES, Build
+from egret.layout import Layout
 from egret.packer import pack, unpack
 from egret.synthetic import extreme_checkpoint, random_checkpoint
 
@@ -273,11 +276,10 @@ def entries(lane0: list[tuple[int, int]], lane1: tuple[int, int] = (0, 0)) -> Ch
         ),
     ],
 )
-def test_malformed_columns_are_refused_by_unpack(change: Change, message: str) -> None:
+def test_malformed_columns_are_refused(change: Change, message: str) -> None:
     unpack(ModelImage.parse(changed(lambda data, image: None)))
-    image = ModelImage.parse(changed(change))
     with pytest.raises(EgretError, match=rf"^layer0\.recurrent_weights: engine 0, column 0, {message}"):
-        unpack(image)
+        unpack(ModelImage.parse(changed(change)))
 
 
 def decoder_entries(beats: list[list[int]]) -> Change:
@@ -324,9 +326,9 @@ def test_a_dense_column_longer_than_its_rows_is_refused() -> None:
     columns = image.header.engines[0].columns
     assert data[columns + 9] == 0  # a recurrent weight with no gap reads as a decoder weight
     with pytest.raises(
-        EgretError, match="decoder_weights: engine 0, column 0, beat 1, lane 0 leads outside the 1"
+        EgretError, match="decoder_weights: engine 0, column 0, beat 1 leads outside the 1 rows of its lanes"
     ):
-        unpack(ModelImage.parse(data))
+        ModelImage.parse(data)
 
 
 def test_an_escape_that_is_too_short_is_refused() -> None:
@@ -359,11 +361,46 @@ def test_bits_above_the_last_entry_are_refused(matrix: str, build: Build, byte: 
     data = image.data.copy()
     data[image.header.engines[0].columns + byte] ^= 1 << bit
     data[12:16].view("<u4")[0] = image_checksum(data)
-    damaged = ModelImage.parse(data)
     with pytest.raises(EgretError, match=f"{matrix}: engine 0, column 0, beat 0 has bits set above"):
-        unpack(damaged)
+        ModelImage.parse(data)
+    unchecked = ModelImage(data=data, header=image.header)
     with pytest.raises(EgretError, match="has bits set above its last entry"):
-        damaged.statistics()
+        unchecked.statistics()
+
+
+def test_a_small_file_that_stands_for_gigabytes_is_refused_before_they_are_asked_for() -> None:
+    """60 000 neurons without a weight: 11 GB of zeros in a file of 4 MB, which is sound otherwise."""
+    layout, decoder = Layout.of(Build(engines=1)), Layout.of_decoder(Build(engines=1))
+    header = ImageHeader.plan(layout, decoder, [60_000], 1, len(b"word"), len(b"{}"), [0])
+    image = ModelImage(np.zeros(header.total_bytes, dtype=np.uint8), header)
+    image.data[:HEADER_BYTES] = header.to_words().view(np.uint8)
+    for section, text in ((header.vocabulary, b"word"), (header.metadata, b"{}")):
+        image.data[section.offset : section.end] = np.frombuffer(text, dtype=np.uint8)
+    image.neuron_records(0, 0)["threshold"] = PADDING_THRESHOLD
+    image.data[12:16].view("<u4")[0] = image_checksum(image.data)
+    assert image.data.size < 4 << 20
+    parsed = ModelImage.parse(image.data)
+    tracemalloc.start()
+    try:
+        with pytest.raises(EgretError, match="would take 10800060000 bytes with their zeros written out"):
+            unpack(parsed)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_unpacking_needs_little_more_than_the_weights() -> None:
+    """Entries are decoded a part at a time, however many beats there are."""
+    image = pack(random_checkpoint([500, 300], 2, 500, 0.0, activity=0.0, seed=27), Build(gap_bits=1))
+    weights = sum(matrix.gates * matrix.rows * matrix.columns for matrix in image.matrices())
+    tracemalloc.start()
+    try:
+        unpack(image, weights)
+        assert tracemalloc.get_traced_memory()[1] < 5 * weights + (16 << 20)
+    finally:
+        tracemalloc.stop()
+    with pytest.raises(EgretError, match=f"would take {weights} bytes"):
+        unpack(image, weights - 1)
 
 
 @settings(deadline=None, max_examples=300)

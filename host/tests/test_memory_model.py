@@ -253,3 +253,36 @@ def test_a_memory_that_cannot_be_is_refused(field: str) -> None:
     impossible = replace(board, memory=replace(board.memory, **{field: 0}))
     with pytest.raises(EgretError, match=field):
         KernelModel(impossible, np.zeros(4096, dtype=np.uint8), BASE)
+
+
+@pytest.mark.parametrize(("reads", "writes"), [(0, 0), (1, 1), (37, 3), (127, 7)])
+def test_a_memory_that_stops_sends_what_it_was_told_and_no_more(rtl: Path, reads: int, writes: int) -> None:
+    """Beats are counted over both ports; told otherwise, it goes on where it stopped."""
+    traffic = Traffic(rtl)
+    traffic.model.stop_memory(read_beats=reads)
+    traffic.start(ports=0b11, bursts=8)
+    traffic.model.run(5_000)
+    assert sum(traffic.model.statistics(port).read_beats for port in range(2)) == reads
+    traffic.model.stop_memory()
+    assert traffic.model.poll_register(CONTROL, 0b10, 16, 5_000) & 0b10
+    assert sum(traffic.model.statistics(port).read_beats for port in range(2)) == 2 * 8 * 16
+
+    traffic.model.stop_memory(write_responses=writes)
+    traffic.start(write=True, bursts=8, beats=4)
+    assert not traffic.model.poll_register(CONTROL, 0b10, 16, 5_000) & 0b10
+    traffic.model.stop_memory()
+    assert traffic.model.poll_register(CONTROL, 0b10, 16, 5_000) & 0b10
+
+
+@pytest.mark.parametrize("beat", [0, 5, 127])
+def test_one_beat_or_response_is_an_error_when_it_is_told(rtl: Path, beat: int) -> None:
+    """With wrong data, so that a kernel that uses them all the same is seen to."""
+    traffic = Traffic(rtl)
+    right = traffic.run(bursts=8)[0]
+    traffic.model.fail_memory(read_beats=beat)
+    wrong = traffic.run(bursts=8)[0]
+    assert (right.errors, wrong.errors) == (0, 1)
+    assert wrong.sum != right.sum and wrong.total == right.total
+    traffic.model.fail_memory(write_responses=beat % 8, decode_error=True)
+    assert traffic.run(write=1, bursts=8)[0].errors == 1
+    assert traffic.run(bursts=8)[0].errors == 0

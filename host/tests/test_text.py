@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
+from penn_treebank import read_treebank
 
 from egret.errors import EgretError
 from egret.text import Vocabulary
@@ -89,20 +88,9 @@ def test_a_vocabulary_without_end_of_sentence_is_an_error() -> None:
 
 def penn_treebank(name: str) -> str:
     """Return the text of one file of the Penn Treebank named by EGRET_PTB, or skip the test."""
-    given = os.environ.get("EGRET_PTB")
-    if not given:
+    if not os.environ.get("EGRET_PTB"):
         pytest.skip("EGRET_PTB does not name a folder or zip of the Penn Treebank")
-    path = Path(given)
-    archives = [path] if path.is_file() else sorted(path.glob("*.zip"))
-    found = [] if path.is_file() else sorted(path.rglob(name))
-    if found:
-        return found[0].read_text(encoding="utf-8")
-    for archive in archives:
-        with zipfile.ZipFile(archive) as members:
-            for member in members.namelist():
-                if Path(member).name == name:
-                    return members.read(member).decode("utf-8")
-    pytest.fail(f"{path} holds no {name}")
+    return read_treebank(name)
 
 
 def test_the_treebank_itself_maps_to_itself() -> None:

@@ -22,6 +22,11 @@
 
 namespace egret_native {
 
+// Thrown where the kernel would wait for ever: its memory answers no more.
+struct memory_stopped : std::exception {
+  const char *what() const noexcept override { return "the memory stopped answering"; }
+};
+
 // Memory from byte address `base`; accesses to [faulty_begin, faulty_end) fail as do those outside.
 struct memory_t {
   std::uint8_t *data = nullptr;
@@ -32,6 +37,8 @@ struct memory_t {
   // The bytes that were asked for, for tests that nothing else was: [begin, end), empty at first.
   std::uint64_t read_begin = ~std::uint64_t(0), read_end = 0;
   std::uint64_t written_begin = ~std::uint64_t(0), written_end = 0;
+  // Beats and write responses that are still sent: then the memory has stopped answering.
+  std::uint64_t read_beats_left = ~std::uint64_t(0), responses_left = ~std::uint64_t(0);
 
   std::uint8_t *find(std::uint64_t address, std::uint64_t size) const {
     const std::uint64_t offset = address - base;
@@ -69,6 +76,7 @@ class burst_maxi {
 
   T read() {
     channel_t &channel = *channel_;
+    if (channel.memory->read_beats_left-- == 0) throw egret_native::memory_stopped();
     egret_native::require(channel.first_read < channel.reads.size(), "data must be requested before it is read");
     burst_t &burst = channel.reads[channel.first_read];
     T value = 0;
@@ -119,6 +127,7 @@ class burst_maxi {
   void write_response() {
     egret_native::require(channel_->awaits_response && channel_->write.beats == 0,
                           "a response comes after all data of a write");
+    if (channel_->memory->responses_left-- == 0) throw egret_native::memory_stopped();
     channel_->awaits_response = false;
   }
 

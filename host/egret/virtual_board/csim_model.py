@@ -17,6 +17,7 @@ from egret.virtual_board.native_model import HANDLE, U64, NativeModel, Signature
 _SIGNATURES: tuple[Signature, ...] = (
     ("open", HANDLE, [U64, U64, ctypes.POINTER(ctypes.c_uint8)]),
     ("set_faulty", None, [HANDLE, U64, U64]),
+    ("stop_memory", None, [HANDLE, U64, U64]),
     ("take_accesses", None, [HANDLE, U64 * 4]),
 )
 
@@ -54,6 +55,14 @@ class CsimModel(NativeModel):
         """From now on give reads and writes of these byte addresses error responses; None: of none."""
         begin, end = (addresses.start, addresses.stop) if addresses else (0, 0)
         self._function("set_faulty")(self._open(), begin, end)
+
+    def stop_memory(self, read_beats: int | None = None, write_responses: int | None = None) -> None:
+        """Have the memory send so many more read beats and write responses, and then no more; None: all.
+
+        A command that waits for what is not sent stays busy until the model is made anew.
+        """
+        left = [(1 << 64) - 1 if count is None else count for count in (read_beats, write_responses)]
+        self._function("stop_memory")(self._open(), *left)
 
     def take_accesses(self) -> tuple[range, range]:
         """Return the smallest address ranges with all reads, and all writes, since the last call."""

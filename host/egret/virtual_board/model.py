@@ -58,7 +58,14 @@ _SIGNATURES: tuple[Signature, ...] = (
     ("run", ctypes.c_int, [HANDLE, U64]),
     ("cycles", U64, [HANDLE]),
     ("statistics", ctypes.c_int, [HANDLE, U32, ctypes.POINTER(_PortStatistics)]),
+    ("stop_memory", ctypes.c_int, [HANDLE, U64, U64]),
+    ("fail_memory", ctypes.c_int, [HANDLE, U64, U64, U32]),
 )
+
+
+def _or_never(count: int | None) -> int:
+    """Return what stands for a count in harness/memory_model.hpp."""
+    return (1 << 64) - 1 if count is None else count
 
 
 class KernelModel(NativeModel):
@@ -124,6 +131,29 @@ class KernelModel(NativeModel):
     def cycles(self) -> int:
         """Clock cycles since the model was made, reset included."""
         return int(self._function("cycles")(self._open()))
+
+    def stop_memory(self, read_beats: int | None = None, write_responses: int | None = None) -> None:
+        """Have the memory send so many more read beats and write responses, of all ports, and then no more.
+
+        None: it goes on sending them.
+        """
+        self._check(
+            self._function("stop_memory")(self._open(), _or_never(read_beats), _or_never(write_responses))
+        )
+
+    def fail_memory(
+        self, read_beats: int | None = None, write_responses: int | None = None, decode_error: bool = False
+    ) -> None:
+        """Have the memory answer one read beat or write with an error, after so many more that are right.
+
+        The error is SLVERR, or DECERR with `decode_error`, and a beat's data are wrong. None: no error.
+        """
+        response = 3 if decode_error else 2
+        self._check(
+            self._function("fail_memory")(
+                self._open(), _or_never(read_beats), _or_never(write_responses), response
+            )
+        )
 
     def statistics(self, port: int) -> PortStatistics:
         """Return what an m_axi port transferred; raises EgretError if the kernel has no such port."""

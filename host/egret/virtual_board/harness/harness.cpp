@@ -129,6 +129,7 @@ public:
     bool interrupt() const { return top_.__SYM__interrupt; }
     std::uint64_t cycles() const { return cycle_; }
     const Memory& memory() const { return memory_; }
+    Memory& memory() { return memory_; }
 
 private:
     VerilatedContext context_;
@@ -222,6 +223,15 @@ EXPORTED std::uint64_t egret_cycles(Handle* handle) { return handle->board ? han
 
 EXPORTED int egret_statistics(Handle* handle, std::uint32_t port, egret::PortStatistics* statistics) {
     return guarded(handle, [=](Board& board) { *statistics = board.memory().statistics(port); });
+}
+
+// Memory::stop() and Memory::fail().
+EXPORTED int egret_stop_memory(Handle* handle, std::uint64_t read_beats, std::uint64_t responses) {
+    return guarded(handle, [=](Board& board) { board.memory().stop(read_beats, responses); });
+}
+EXPORTED int egret_fail_memory(Handle* handle, std::uint64_t read_beats, std::uint64_t responses,
+                               std::uint32_t response) {
+    return guarded(handle, [=](Board& board) { board.memory().fail(read_beats, responses, std::uint8_t(response)); });
 }
 
 }  // extern "C"

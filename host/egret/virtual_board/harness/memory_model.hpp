@@ -6,6 +6,7 @@
 //   bandwidth  all ports draw on one allowance of bytes, a fixed amount per cycle, that hardly accumulates: what
 //            is unused is lost, as it is in a DDR; ports that want the same bytes take turns
 //   outside  a beat outside the block gets DECERR, reads as zero and writes nothing
+//   faults   on request it answers one beat or write with an error, or from some beat on nothing at all
 //
 // What AXI or the board forbids (see check()) is reported as an error: real hardware would hang or corrupt.
 #pragma once
@@ -23,6 +24,7 @@ namespace egret {
 constexpr unsigned BOUNDARY_BYTES = 4096;  // no AXI burst crosses a multiple of it
 constexpr std::uint8_t RESPONSE_OKAY = 0;
 constexpr std::uint8_t RESPONSE_DECODE_ERROR = 3;
+constexpr std::uint64_t NEVER = ~std::uint64_t(0);
 
 struct MemoryProfile {
     std::uint64_t base;            // address of the block's first byte
@@ -136,6 +138,19 @@ public:
 
     const PortStatistics& statistics(unsigned port) const { return ports_.at(port).statistics; }
 
+    // So many more read beats and write responses are sent, counted over all ports, and then none; or NEVER.
+    void stop(std::uint64_t read_beats, std::uint64_t responses) {
+        reads_to_stop_ = read_beats;
+        responses_to_stop_ = responses;
+    }
+
+    // After so many more the next one is the error `response` (2: SLVERR, 3: DECERR), a beat's data are wrong; or NEVER.
+    void fail(std::uint64_t read_beats, std::uint64_t responses, std::uint8_t response) {
+        reads_to_failure_ = read_beats;
+        responses_to_failure_ = responses;
+        failure_ = response;
+    }
+
 private:
     static constexpr unsigned PARTIES = 2 * PORTS;
 
@@ -154,6 +169,8 @@ private:
         bool read_offered = false;    // a beat stands on the R channel, paid for
         bool write_granted = false;   // a beat may come on the W channel, paid for
         bool response_offered = false;
+        bool read_fails = false;      // the beat that is offered
+        bool response_fails = false;
         Held ar, aw, w;
         PortStatistics statistics = {};
     };
@@ -166,6 +183,9 @@ private:
     std::int64_t most_credit_;
     std::int64_t credit_ = 0;
     unsigned first_ = 0;     // party that chooses first when there is not enough for all, see share()
+    std::uint64_t reads_to_stop_ = NEVER, responses_to_stop_ = NEVER;
+    std::uint64_t reads_to_failure_ = NEVER, responses_to_failure_ = NEVER;
+    std::uint8_t failure_ = RESPONSE_OKAY;
     std::array<Port, PORTS> ports_;
 
     bool inside(std::uint64_t address) const {
@@ -277,7 +297,7 @@ private:
         for (unsigned party = 0; party < PARTIES; ++party) {
             Port& port = ports_[party / 2];
             wants[party] = party % 2 == 0 ? !port.read_offered && !port.reads.empty() &&
-                                                port.reads.front().first_cycle <= cycle
+                                                port.reads.front().first_cycle <= cycle && reads_to_stop_ != 0
                                           : !port.write_granted && !port.writes.empty();
             cost += wants[party] ? beat_cost_ : 0;
         }
@@ -289,8 +309,19 @@ private:
             ration(wants);
         }
         for (Port& port : ports_)
-            if (!port.responses.empty() && port.responses.front().first_cycle <= cycle)
+            if (!port.responses.empty() && port.responses.front().first_cycle <= cycle && !port.response_offered &&
+                !is_due(responses_to_stop_)) {
                 port.response_offered = true;
+                port.response_fails = is_due(responses_to_failure_);
+                if (port.response_fails) responses_to_failure_ = NEVER;
+            }
+    }
+
+    // Counts down to a fault; true when nothing is left to count.
+    static bool is_due(std::uint64_t& left) {
+        if (left == 0) return true;
+        if (left != NEVER) --left;
+        return false;
     }
 
     void ration(const std::array<bool, PARTIES>& wants) {
@@ -309,7 +340,13 @@ private:
 
     void grant(unsigned party) {
         Port& port = ports_[party / 2];
-        (party % 2 == 0 ? port.read_offered : port.write_granted) = true;
+        if (party % 2 != 0) {
+            port.write_granted = true;
+        } else if (!is_due(reads_to_stop_)) {
+            port.read_offered = true;
+            port.read_fails = is_due(reads_to_failure_);
+            if (port.read_fails) reads_to_failure_ = NEVER;
+        }
     }
 
     void drive(Port& port) {
@@ -326,11 +363,18 @@ private:
             else
                 std::memset(s.rdata, 0, BUS_BYTES);
             *s.rresp = found ? RESPONSE_OKAY : RESPONSE_DECODE_ERROR;
+            if (port.read_fails) {
+                *s.rresp = failure_;
+                std::uint8_t* data = static_cast<std::uint8_t*>(s.rdata);
+                for (unsigned byte = 0; byte < BUS_BYTES; ++byte) data[byte] = std::uint8_t(~data[byte]);
+            }
             *s.rlast = burst.beats_left == 1;
         }
         *s.bvalid = port.response_offered;
         if (port.response_offered)
-            *s.bresp = port.responses.front().failed ? RESPONSE_DECODE_ERROR : RESPONSE_OKAY;
+            *s.bresp = port.responses.front().failed ? RESPONSE_DECODE_ERROR
+                       : port.response_fails         ? failure_
+                                                     : RESPONSE_OKAY;
     }
 };
 

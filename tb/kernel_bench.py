@@ -6,8 +6,9 @@ kernel and the Verilog that Vitis HLS exports alike. Bus models are cocotbext-ax
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cocotb
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
+from cocotb.utils import get_sim_time
 from cocotbext.axi import (
     AxiARBus,
     AxiAWBus,
@@ -35,6 +37,10 @@ from egret.kernel import Build
 
 CLOCK_NS = 10
 MEMORY_BASE = 0x1000_0000
+TIMEOUT_CYCLES = int(os.environ.get("EGRET_TIMEOUT_CYCLES", 2_000_000))
+"""A command that takes longer hangs."""
+ENDS = {"interrupt on done": 1, "interrupt on ready": 2, "polled": 0}
+"""How a bench learns that a command is over, and what IP_IER is for it."""
 
 
 class _WriteAddressBus(AxiAWBus):  # type: ignore[misc]
@@ -61,7 +67,8 @@ def memory_port(dut, prefix: str) -> AxiBus:  # type: ignore[no-untyped-def]
 class Memory:
     """The DDR that all ports share. An access outside it, or in `faulty`, gets an error response."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, base: int = MEMORY_BASE) -> None:
+        self.base = base
         self.size = size
         self.bytes = np.zeros(size, dtype=np.uint8)
         self.faulty: range | None = None
@@ -70,7 +77,7 @@ class Memory:
         self.written_lines: set[int] = set()
 
     def _offset(self, address: int, length: int) -> int:
-        offset = address - MEMORY_BASE
+        offset = address - self.base
         if offset < 0 or offset + length > self.size:
             raise IndexError(f"access outside the memory: {address:#x}")
         if self.faulty is not None and address in self.faulty:
@@ -95,6 +102,52 @@ def stalls(seed: int, share: float) -> Iterator[bool]:
         paused = draw.random() < share
         for _ in range(draw.randint(1, 8)):
             yield paused
+
+
+@dataclass(frozen=True)
+class MemoryTiming:
+    """How a memory port behaves: stalls, latency, and how many bursts it takes ahead of its answers."""
+
+    stalls: dict[str, float]
+    """Share of the cycles in which a channel pauses, by its name: ar, r, aw, w, b."""
+    latency: tuple[int, int] = (0, 0)
+    """Cycles from taking a read burst to its first beat, the least and the most."""
+    response_latency: tuple[int, int] = (0, 0)
+    """The same from the last beat of a write to its response."""
+    reads_ahead: int = 2
+    writes_ahead: int = 2
+    write_beats_ahead: int = 2
+
+
+def delay_reads(channel, clock, latency: tuple[int, int], draw: random.Random) -> None:  # type: ignore[no-untyped-def]
+    """Let a read burst's first beat come a random number of cycles after its address; bursts may overlap."""
+    put, receive = channel.queue.put_nowait, channel.recv
+
+    def stamp(burst) -> None:  # type: ignore[no-untyped-def]
+        burst.due = get_sim_time("ns") + CLOCK_NS * draw.randint(*latency)
+        put(burst)
+
+    async def receive_late():  # type: ignore[no-untyped-def]
+        burst = await receive()
+        cycles = int(burst.due - get_sim_time("ns")) // CLOCK_NS
+        if cycles > 0:
+            await ClockCycles(clock, cycles)
+        return burst
+
+    channel.queue.put_nowait, channel.recv = stamp, receive_late
+
+
+def delay_responses(channel, clock, latency: tuple[int, int], draw: random.Random) -> None:  # type: ignore[no-untyped-def]
+    """Let each response come a random number of cycles after its write, or after the response before."""
+    send = channel.send
+
+    async def send_late(response) -> None:  # type: ignore[no-untyped-def]
+        cycles = draw.randint(*latency)
+        if cycles:
+            await ClockCycles(clock, cycles)
+        await send(response)
+
+    channel.send = send_late
 
 
 @dataclass
@@ -131,11 +184,16 @@ class Run:
 class KernelBench:
     """Owns the bus models; its coroutines are the commands of the kernel."""
 
-    def __init__(self, dut, build: Build, memory_bytes: int = 1 << 20) -> None:  # type: ignore[no-untyped-def]
+    def __init__(  # type: ignore[no-untyped-def]
+        self, dut, build: Build, memory_bytes: int = 1 << 20, base: int = MEMORY_BASE
+    ) -> None:
         self.dut = dut
         self.build = build
-        self.memory = Memory(memory_bytes)
-        self.next_free = MEMORY_BASE
+        self.memory = Memory(memory_bytes, base)
+        self.next_free = base
+        self.choose_address: Callable[[str, int, int], int] = lambda purpose, free, size: free
+        """From a buffer's purpose, the first free address and its size: where it goes, at or after that."""
+        self.choose_end: Callable[[], str] = lambda: "interrupt on done"
         cocotb.start_soon(Clock(dut.ap_clk, CLOCK_NS, "ns").start())
         self.control = AxiLiteMaster(
             AxiLiteBus.from_prefix(dut, "s_axi_control"), dut.ap_clk, dut.ap_rst_n, reset_active_level=False
@@ -175,21 +233,50 @@ class KernelBench:
             for number, channel in enumerate(channels):
                 channel.set_pause_generator(stalls(seed + 16 * index + number, share))
 
+    def set_timing(self, timing: MemoryTiming, seed: int) -> None:
+        """Give every port this timing, each with its own sequence of random numbers; once in a simulation."""
+        for index, port in enumerate(self.ports):
+            channels = {
+                "ar": port.read_if.ar_channel,
+                "r": port.read_if.r_channel,
+                "aw": port.write_if.aw_channel,
+                "w": port.write_if.w_channel,
+                "b": port.write_if.b_channel,
+            }
+            for number, (name, channel) in enumerate(channels.items()):
+                if timing.stalls.get(name):
+                    channel.set_pause_generator(stalls(seed + 16 * index + number, timing.stalls[name]))
+            channels["ar"].queue_occupancy_limit = timing.reads_ahead
+            channels["aw"].queue_occupancy_limit = timing.writes_ahead
+            channels["w"].queue_occupancy_limit = timing.write_beats_ahead
+            draw = random.Random(seed + 16 * index + 5)
+            clock = self.dut.ap_clk
+            delay_reads(channels["ar"], clock, timing.latency, draw)
+            delay_responses(channels["b"], clock, timing.response_latency, draw)
+
+    def set_control_stalls(self, seed: int, share: float) -> None:
+        """Pause the channels of the register port in `share` of the cycles: address and data come apart."""
+        write, read = self.control.write_if, self.control.read_if
+        channels = (write.aw_channel, write.w_channel, write.b_channel, read.ar_channel, read.r_channel)
+        for number, channel in enumerate(channels):
+            channel.set_pause_generator(stalls(seed + number, share))
+
     # -- memory
 
-    def allocate(self, size: int) -> int:
+    def allocate(self, size: int, purpose: str = "") -> int:
         """Return the address of `size` bytes, 64-byte aligned, with a gap behind them."""
-        address = self.next_free
-        self.next_free += -(-size // 64) * 64 + 64
-        assert self.next_free <= MEMORY_BASE + self.memory.size, "the bench's memory is too small"
+        address = self.choose_address(purpose, self.next_free, size)
+        assert address >= self.next_free and address % 64 == 0
+        self.next_free = address + -(-size // 64) * 64 + 64
+        assert self.next_free <= self.memory.base + self.memory.size, "the bench's memory is too small"
         return address
 
     def view(self, address: int, size: int) -> npt.NDArray[np.uint8]:
-        offset = address - MEMORY_BASE
+        offset = address - self.memory.base
         return self.memory.bytes[offset : offset + size]
 
-    def place(self, data: npt.NDArray[np.uint8]) -> int:
-        address = self.allocate(data.size)
+    def place(self, data: npt.NDArray[np.uint8], purpose: str = "") -> int:
+        address = self.allocate(data.size, purpose)
         self.view(address, data.size)[:] = data
         return address
 
@@ -206,35 +293,54 @@ class KernelBench:
 
     # -- commands
 
-    async def execute(
-        self, command: int, timeout_cycles: int = 2_000_000, **arguments: int
-    ) -> tuple[int, Counters]:
-        """Write the arguments, start, wait for the interrupt; return the status and the counters block.
-
-        The block is all zero if `arguments` sends the counters somewhere else.
-        """
-        counters = self.allocate(kernel.COUNTERS_BYTES)
-        self.view(counters, kernel.COUNTERS_BYTES)[:] = 0
-        for name, value in {"command": command, "counters": counters, **arguments}.items():
+    async def start(self, command: int, end: str = "interrupt on done", **arguments: int) -> None:
+        """Write the arguments and start the command, with the interrupt of `end` enabled."""
+        for name, value in {"command": command, **arguments}.items():
             await self.write_register(name, value)
-        await self.write_register("GIER", 1)
-        await self.write_register("IP_IER", 1)
+        await self.write_register("GIER", int(end != "polled"))
+        await self.write_register("IP_IER", ENDS[end])
         await self.write_register("CTRL", 1)
-        await with_timeout(RisingEdge(self.dut.interrupt), timeout_cycles * CLOCK_NS, "ns")
-        control = await self.read_register("CTRL")
-        assert control & 0b1110 == 0b1110, (
-            f"after the interrupt CTRL is {control:#x}, not done, idle and ready"
-        )
+
+    async def _wait(self, end: str, timeout_cycles: int) -> None:
+        """Wait until CTRL says done, and check what it says then."""
+        if end == "polled":
+            control = 0
+            for _ in range(timeout_cycles // 20):  # a read takes no fewer cycles
+                control = await self.read_register("CTRL")
+                if control & 0b10:
+                    break
+            assert not self.dut.interrupt.value, "an interrupt that is not enabled"
+        else:
+            await with_timeout(RisingEdge(self.dut.interrupt), timeout_cycles * CLOCK_NS, "ns")
+            control = await self.read_register("CTRL")
+        assert control & 0b1110 == 0b1110, f"at its end CTRL is {control:#x}, not done, idle and ready"
         assert await self.read_register("CTRL") & 0b1010 == 0, (
             "a read of CTRL must clear AP_DONE and AP_READY"
         )
-        await self.write_register("IP_ISR", 1)
+        if end != "polled":
+            pending = await self.read_register("IP_ISR")
+            assert pending == ENDS[end], f"IP_ISR is {pending:#x} with the {end} enabled"
+            await self.write_register("IP_ISR", pending)
+            assert not self.dut.interrupt.value, "a write to IP_ISR must end the interrupt"
+
+    async def execute(
+        self, command: int, timeout_cycles: int = TIMEOUT_CYCLES, **arguments: int
+    ) -> tuple[int, Counters]:
+        """Start a command and wait for the interrupt; return the status and the counters block.
+
+        The block is all zero if `arguments` sends the counters somewhere else.
+        """
+        counters = self.allocate(kernel.COUNTERS_BYTES, "counters")
+        self.view(counters, kernel.COUNTERS_BYTES)[:] = 0
+        end = self.choose_end()
+        await self.start(command, end, **{"counters": counters, **arguments})
+        await self._wait(end, timeout_cycles)
         status = await self.read_register("status")
         return status, Counters(self.view(counters, kernel.COUNTERS_BYTES).view(np.uint64).copy())
 
     async def load(self, image: ModelImage) -> None:
         self.image = image
-        status, _ = await self.execute(kernel.COMMAND_LOAD, image=self.place(image.data))
+        status, _ = await self.execute(kernel.COMMAND_LOAD, image=self.place(image.data, "image"))
         assert status == 0, f"LOAD ended with {kernel.ERRORS[status & 0xFF]}"
 
     async def reset_state(self) -> None:
@@ -254,9 +360,12 @@ class KernelBench:
         words, engines = len(self.image.vocabulary), self.build.engines
         positions = -(-words // self.build.decoder_slots) * self.build.decoder_lanes
         block = -(-4 * positions // 64) * 64
-        tokens_address = self.place(tokens.view(np.uint8))
-        results = self.allocate(kernel.RESULT_BYTES * count)
-        logits_address = self.allocate(count * engines * block) if logits else MEMORY_BASE
+        tokens_address = self.place(tokens.view(np.uint8), "tokens")
+        results = self.allocate(kernel.RESULT_BYTES * count, "results")
+        logits_bytes = count * engines * block if logits else 0
+        logits_address = self.allocate(logits_bytes, "logits") if logits else self.memory.base
+        for address, size in ((results, kernel.RESULT_BYTES * count), (logits_address, logits_bytes)):
+            self.view(address, size)[:] = 0xA5  # what was there before must not pass for a result
         status, counters = await self.execute(
             command,
             token_count=count,

@@ -20,7 +20,8 @@ class Case:
     layers: tuple[int, ...]
     vocabulary: int
     weight_sparsity: float
-    activity: float
+    activity: float | tuple[float, ...]
+    """For all layers, or for each."""
     embedding: int = 12
     decoder_sparsity: float | None = None
     """None: as weight_sparsity."""
@@ -115,6 +116,8 @@ CASES = (
     ),
     Case("fewer_decoder_lanes", small_build(engines=3, decoder_lanes=2), (33,), 71, 0.6, 0.3),
     Case("eight_layers", small_build(), (10, 9, 8, 7, 6, 5, 4, 3), 20, 0.3, 0.4),
+    # Layers without events: their marks follow each other with nothing between.
+    Case("silent_layers", small_build(), (10, 5, 5, 5, 5, 5, 5, 5), 20, 0.3, (1.0,) + (0.0,) * 7),
 )
 
 

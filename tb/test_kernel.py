@@ -22,6 +22,16 @@ def test_kernel_equals_reference(case: Case, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "case",
+    [case for case in CASES if case.name in ("silent_layers", "eight_layers")],
+    ids=lambda case: case.name,
+)
+def test_kernel_on_a_slow_memory(case: Case, tmp_path: Path) -> None:
+    """A memory that answers late and then without a pause; layers with and without events."""
+    run_bench("slow_memory_tests", case, SEED, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "case",
     [case for case in CASES if case.name in ("two_layers", "ultra96_shape")],
     ids=lambda case: case.name,
 )

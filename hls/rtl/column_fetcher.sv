@@ -337,12 +337,15 @@ module column_fetcher #(
     read_error            <= !rst && beat && m_axi_rresp[1];  // SLVERR or DECERR
   end
 
-  // -- marks: a mark is reached when as many descriptors are done as had been pushed before it
-  localparam int unsigned COUNT_BITS = 6;  // more than fit the queue
-  logic [COUNT_BITS-1:0] pushed, popped, marked_push;
+  // -- marks: a mark is reached when as many descriptors are done as had been pushed before it, or more: one mark is
+  //    taken a cycle, and those behind it may see a short column done meanwhile. At most 16 descriptors and 16 marks
+  //    wait, so `past_mark` is -16 to 16.
+  localparam int unsigned COUNT_BITS = 6;
+  logic [COUNT_BITS-1:0] pushed, popped, marked_push, past_mark;
   logic mark_push, mark, marks_full, marks_empty;
   assign mark_push = checked_advance && checked.kind == kernel_types_pkg::REQUEST_MARK;
-  assign mark      = !marks_empty && marked_push == popped;
+  assign past_mark = popped - marked_push;
+  assign mark      = !marks_empty && !past_mark[COUNT_BITS-1];
   sync_fifo #(
       .WIDTH(COUNT_BITS),
       .DEPTH(16)

@@ -1,4 +1,4 @@
-"""The command line: `python -m egret_training train | export | evaluate | plot | price | benchmark`."""
+"""The command line: `python -m egret_training COMMAND`; `--help` lists the commands."""
 
 from __future__ import annotations
 
@@ -105,6 +105,25 @@ def _parser() -> argparse.ArgumentParser:
     plot = command("plot", "draw a run's perplexities", "Draw the log of a run (needs matplotlib).")
     plot.add_argument("run", type=Path, help="folder of a run")
     plot.add_argument("-o", "--output", type=Path, help="the picture (default: log.png in the folder)")
+
+    comparison = command(
+        "compare",
+        "the models of several runs side by side",
+        "Measure the float models that runs have saved (dense.pt, pruned.pt), whatever their cells:\n"
+        "perplexity of whole texts as one stream, activity, MACs as the paper and as Egret counts them,\n"
+        "and bytes of columns a token in the PYNQ-Z2's format. Prints a Markdown table.",
+    )
+    comparison.add_argument(
+        "runs", type=Path, nargs="+", help="folders of runs, as runs/ptb-egru runs/ptb-lstm"
+    )
+    _add_data(comparison)
+    comparison.add_argument(
+        "--splits",
+        nargs="+",
+        choices=("train", "valid", "test"),
+        default=["valid", "test"],
+        help="texts to run; activity and MACs are of the last (default: valid test)",
+    )
 
     price = command(
         "price",
@@ -238,6 +257,14 @@ def _benchmark(arguments: argparse.Namespace) -> None:
     print(table(measure(size, arguments.updates)))
 
 
+def _compare(arguments: argparse.Namespace) -> None:
+    from egret_training.comparison import compare, phases_of, table
+
+    phases = {run: phases_of(run) for run in arguments.runs}  # what is missing is said before anything runs
+    corpus = _corpus(arguments.data, None)
+    print(table([compare(run, phase, corpus, arguments.splits) for run in phases for phase in phases[run]]))
+
+
 def _price(arguments: argparse.Namespace) -> None:
     from egret_training import data
     from egret_training.price import GAP_BITS, price, table, ways
@@ -281,6 +308,7 @@ COMMANDS = {
     "export": _export,
     "evaluate": _evaluate,
     "plot": _plot,
+    "compare": _compare,
     "price": _price,
     "benchmark": _benchmark,
 }

@@ -66,7 +66,7 @@ def integer_figures(
             **expected_macs(checkpoint, reference.activity),
             "counted": round(reference.macs_per_token or 0.0, 1),
         },
-        "macs_by_count": mac_table(checkpoint, reference.events),
+        "macs_by_count": mac_table(checkpoint.matrices(), reference.events),
     }
     if brevitas:
         exact = evaluate_brevitas(checkpoint, tokens, f"Brevitas, {split}")

@@ -8,12 +8,15 @@ product rule's prediction of the last: dense MACs times the share of weights tim
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from egret.checkpoint import Checkpoint
+Matrices = Mapping[str, npt.NDArray[Any]]
+"""Weights by name, [..., columns] each, of any number type; the names are those of Checkpoint.matrices()."""
 
 WAYS = ("dense", "weight_sparse", "activity_sparse", "both_sparse", "both_predicted")
 
@@ -29,13 +32,13 @@ class InputEvents:
     """The same with the last step: what the layer above or the decoder fetched."""
 
 
-def section_macs(checkpoint: Checkpoint, events: InputEvents) -> dict[str, dict[str, float]]:
+def section_macs(matrices: Matrices, events: InputEvents) -> dict[str, dict[str, float]]:
     """Return MACs per token of each matrix, by its name, in each of WAYS; all counted but the last.
 
     The embedding always is active, so its product has only weights to skip.
     """
     result: dict[str, dict[str, float]] = {}
-    for name, matrix in checkpoint.matrices().items():
+    for name, matrix in matrices.items():
         nonzeros = np.count_nonzero(matrix.reshape(-1, matrix.shape[-1]), axis=0).astype(np.int64)
         wanted = _wanted(name, nonzeros.size, events)
         rows = matrix.size // nonzeros.size
@@ -60,9 +63,9 @@ def _wanted(name: str, columns: int, events: InputEvents) -> npt.NDArray[np.int6
     return events.upward[int(layer) - 1] if int(layer) else np.full(columns, events.tokens, dtype=np.int64)
 
 
-def mac_table(checkpoint: Checkpoint, events: InputEvents) -> dict[str, dict[str, float]]:
+def mac_table(matrices: Matrices, events: InputEvents) -> dict[str, dict[str, float]]:
     """Return the sums of `section_macs` as the paper counts, and as Egret does, rounded to a tenth."""
-    sections = section_macs(checkpoint, events)
+    sections = section_macs(matrices, events)
     kept = {"paper": "decoder_weights", "egret": "layer0.input_weights"}
     return {
         count: {

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from egret.columns import count_slots, encode_columns
+from egret.columns import Columns, count_slots, encode_columns
 from egret.layout import Layout
 from egret_training.evaluation import perplexity
 from egret_training.model import EgruLanguageModel
@@ -73,22 +74,34 @@ def price(
     activity = _activity(pruned, valid)
     weights = escapes = padding = 0
     fetched = 0.0
+    for name, layout, part in streamed_columns(masks, pruning, decoder_weight_bits):
+        counts = count_slots(part, layout)
+        weights, escapes, padding = (
+            weights + counts.weights,
+            escapes + counts.escapes,
+            padding + counts.padding,
+        )
+        fetched += float(np.diff(part.pointers) @ activity[fires(name)].numpy()) * BUS_BYTES
+    return Price(way, perplexity(pruned, valid), kept / total, weights, escapes, padding, fetched)
+
+
+def streamed_columns(
+    masks: dict[str, Tensor], pruning: Pruning, decoder_weight_bits: int
+) -> Iterator[tuple[str, Layout, Columns]]:
+    """Yield each engine's columns, and their format, for each matrix but the first layer's input weights.
+
+    Those are folded into the token table. masks: which weights are not zero, bool [gates, rows, columns], by
+    their names in `prunable_weights`.
+    """
     for name, mask in masks.items():
         if name == "layers.0.input_weights":
-            continue  # folded
+            continue
         constraint = constraint_of(name, pruning)
         bits = decoder_weight_bits if name == DECODER else LAYER_WEIGHT_BITS
         layout = Layout(ENGINES, constraint.slots // ENGINES, BUS_BYTES, bits, GAP_BITS, ACCUMULATOR_BITS)
-        gates = mask[list(constraint.order)].numpy().astype(np.int8)
+        gates = mask[constraint.order_of(mask.shape[0])].numpy().astype(np.int8)
         for part in encode_columns(gates, layout):
-            counts = count_slots(part, layout)
-            weights, escapes, padding = (
-                weights + counts.weights,
-                escapes + counts.escapes,
-                padding + counts.padding,
-            )
-            fetched += float(np.diff(part.pointers) @ activity[_fires(name)].numpy()) * BUS_BYTES
-    return Price(way, perplexity(pruned, valid), kept / total, weights, escapes, padding, fetched)
+            yield name, layout, part
 
 
 @torch.no_grad()
@@ -98,7 +111,7 @@ def _activity(model: EgruLanguageModel, valid: Tensor) -> list[Tensor]:
     return [(output != 0).double().mean((0, 1)) for output in outputs]
 
 
-def _fires(name: str) -> int:
+def fires(name: str) -> int:
     """Return the layer whose events want the columns of a streamed matrix."""
     if name == DECODER:
         return -1

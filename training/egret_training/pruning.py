@@ -25,6 +25,10 @@ class Constraint:
     order: tuple[int, ...]
     """Which gate stands where in a column."""
 
+    def order_of(self, gates: int) -> list[int]:
+        """Return the order of a matrix of so many gates: those that no image has (the LSTM's) come last."""
+        return [*self.order, *range(len(self.order), gates)]
+
 
 def prunable_weights(model: EgruLanguageModel) -> dict[str, Tensor]:
     """Return the weights of every layer and of the decoder by name, as [gates, rows, columns] views."""
@@ -56,8 +60,7 @@ def draw_mask(weights: Tensor, sparsity: float, constraint: Constraint) -> Tenso
     """Return which of [gates, rows, columns] to keep under a constraint, bool of the same shape."""
     if constraint.gap_bits is None:
         return lane_balanced_mask(weights, sparsity, constraint.slots)
-    # An image has columns of the EGRU's gates only; a fourth gate, the LSTM's, comes last.
-    order = torch.tensor([*constraint.order, *range(len(constraint.order), weights.shape[0])])
+    order = torch.tensor(constraint.order_of(weights.shape[0]))
     ordered = gap_aware_mask(weights[order], sparsity, constraint.slots, constraint.gap_bits)
     return ordered[order.argsort()]
 

@@ -1,0 +1,154 @@
+"""The float models of several runs side by side: perplexity, activity, multiply-accumulates, bytes.
+
+Cells that are compared (EGRU, GRU, LSTM) are counted alike. What is always active, as a GRU's outputs are, is
+wanted at every token; the table that the product with the embedding is folded into serves any cell.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from egret.errors import EgretError
+from egret_training import data
+from egret_training.data import Corpus
+from egret_training.evaluation import STEPS, renumber
+from egret_training.macs import InputEvents, mac_table
+from egret_training.model import EgruLanguageModel
+from egret_training.price import BUS_BYTES, fires, streamed_columns
+from egret_training.pruning import DECODER
+from egret_training.recipe import Pruning
+from egret_training.saved import load_model
+
+SLOTS, DECODER_SLOTS = 10, 16
+"""Of the PYNQ-Z2's kernel, in whose format the bytes are counted."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A phase of a run, on one split of a text."""
+
+    run: str
+    cell: str
+    phase: str
+    perplexity: dict[str, float]
+    """By split."""
+    activity: list[float]
+    """Of each layer, on the last split: the share of outputs that are not zero."""
+    sparsity: float
+    """The share of zeros among all weights but the embedding."""
+    macs: dict[str, dict[str, float]]
+    """macs.mac_table()'s, on the last split."""
+    bytes_per_token: float
+    """Of columns in the PYNQ-Z2's format, on the last split."""
+
+
+def compare(run: Path, phase: str, corpus: Corpus, splits: list[str], decoder_weight_bits: int = 4) -> Row:
+    """Measure the model that `run` saved after `phase` on splits of a corpus, one stream, float32 products.
+
+    Raises EgretError where there is no such model, or its vocabulary is not the corpus's.
+    """
+    model, saved = load_model(run / f"{phase}.pt")
+    found: dict[str, float] = {}
+    events = InputEvents(0, [], [])
+    for split in splits:
+        tokens = renumber(corpus, saved["vocabulary"], split)
+        found[split], events = _run(model, tokens[:, None], f"{run.name}, {phase}, {split}")
+    matrices = _matrices(model)
+    kept = sum(int(np.count_nonzero(matrix)) for matrix in matrices.values())
+    total = sum(matrix.size for matrix in matrices.values())
+    return Row(
+        run.name,
+        model.shape.cell,
+        phase,
+        found,
+        [float(layer.mean()) / events.tokens for layer in events.upward],
+        1.0 - kept / total,
+        mac_table(matrices, events),
+        _bytes_per_token(model, events, decoder_weight_bits),
+    )
+
+
+def phases_of(run: Path) -> list[str]:
+    """Return the float phases that a run has saved, in order; raises EgretError where there is none."""
+    names = [name for name in ("dense", "pruned") if (run / f"{name}.pt").is_file()]
+    if not names:
+        raise EgretError(
+            f"There is no dense.pt or pruned.pt in {run}; `python -m egret_training train` makes them."
+        )
+    return names
+
+
+@torch.no_grad()
+def _run(model: EgruLanguageModel, stream: Tensor, about: str) -> tuple[float, InputEvents]:
+    """Return perplexity and events of int64 [T, 1]."""
+    state = model.initial_state(1)
+    weights, bias = model.decoder()
+    every: list[Tensor] = []
+    last: list[Tensor] = []
+    loss, count = 0.0, 0
+    windows = tqdm(
+        data.windows(stream, STEPS), total=-(-(len(stream) - 1) // STEPS), desc=about, dynamic_ncols=True
+    )
+    for inputs, targets in windows:
+        outputs, state = model.hidden(inputs, state, torch.float32)
+        logits = outputs[-1][:, 0] @ weights.t() + bias
+        loss += float(torch.nn.functional.cross_entropy(logits, targets[:, 0], reduction="sum"))
+        count += targets.numel()
+        fired = [(output[:, 0] != 0) for output in outputs]
+        sums = [layer.sum(0) for layer in fired]
+        every = [total + layer for total, layer in zip(every, sums, strict=True)] if every else sums
+        last = [layer[-1] for layer in fired]
+    upward = [total.numpy().astype(np.int64) for total in every]
+    recurrent = [total - layer.numpy() for total, layer in zip(upward, last, strict=True)]
+    return math.exp(loss / count), InputEvents(count, recurrent, upward)
+
+
+def _matrices(model: EgruLanguageModel) -> dict[str, Any]:
+    """Return the weights under the names of Checkpoint.matrices()."""
+    found = {}
+    for index, layer in enumerate(model.stack):
+        found[f"layer{index}.input_weights"] = layer.input_weights.detach().numpy()
+        found[f"layer{index}.recurrent_weights"] = layer.recurrent_weights.detach().numpy()
+    found["decoder_weights"] = model.decoder()[0].detach().numpy()
+    return found
+
+
+def _bytes_per_token(model: EgruLanguageModel, events: InputEvents, decoder_weight_bits: int) -> float:
+    pruning = Pruning(0.0, slots=SLOTS, gap_bits=4, decoder_slots=DECODER_SLOTS, decoder_gap_bits=4)
+    masks = {
+        f"layers.{index}.{kind}": getattr(layer, kind).detach() != 0
+        for index, layer in enumerate(model.stack)
+        for kind in ("input_weights", "recurrent_weights")
+    }
+    masks[DECODER] = (model.decoder()[0].detach() != 0)[None]
+    beats = 0.0
+    for name, _, part in streamed_columns(masks, pruning, decoder_weight_bits):
+        counts = events.recurrent if name.endswith("recurrent_weights") else events.upward
+        beats += float(np.diff(part.pointers) @ counts[fires(name)]) / events.tokens
+    return beats * BUS_BYTES
+
+
+def table(rows: list[Row]) -> str:
+    """Return the rows as a Markdown table."""
+    splits = list(rows[0].perplexity)
+    head = ["model", *(f"perplexity, {split}" for split in splits), "active", "zero weights"]
+    head += ["MACs, paper's count: dense", "zeros skipped", "both"]
+    head += ["MACs, Egret's count: dense", "both", "bytes"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in rows:
+        paper, egret = row.macs["paper"], row.macs["egret"]
+        cells = [f"{row.run}, {row.phase}", *(f"{row.perplexity[split]:.2f}" for split in splits)]
+        cells += [" / ".join(f"{share:.1%}" for share in row.activity), f"{row.sparsity:.1%}"]
+        cells += [f"{paper[way]:,.0f}" for way in ("dense", "weight_sparse", "both_sparse")]
+        cells += [f"{egret[way]:,.0f}" for way in ("dense", "both_sparse")]
+        cells += [f"{row.bytes_per_token:,.0f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)

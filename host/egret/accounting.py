@@ -19,6 +19,7 @@ Definitions, for a run of T tokens (docs/formats.md, sections 1 and 5):
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +53,34 @@ class Account:
     """Those beats of all engines that carried rows of the token table."""
     layout: Layout
     board: Board
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        matrices: Sequence[MatrixAccount],
+        *,
+        layer_activity: Sequence[float],
+        table_row_beats: int,
+        layout: Layout,
+        board: Board,
+    ) -> Account:
+        """Return the account of a run of a model with these matrices; table_row_beats: of each engine."""
+        counters, engines = run.counters, layout.engines
+        return cls(
+            tokens=len(run),
+            matrices=tuple(matrices),
+            layer_activity=tuple(layer_activity),
+            macs=counters.macs,
+            cycles=counters.cycles,
+            update_cycles=counters.update_cycles,
+            beats=counters.beats[:engines],
+            wait_cycles=counters.wait_cycles[:engines],
+            write_cycles=counters.write_cycles,
+            table_beats=len(run) * engines * table_row_beats,
+            layout=layout,
+            board=board,
+        )
 
     @property
     def decoder_layout(self) -> Layout:
@@ -216,18 +245,11 @@ def account(image: ModelImage, run: Run, board: Board) -> Account:
         )
     mean_events = run.events.mean(axis=0, dtype=np.float64)
     activity = [float(mean) / count for mean, count in zip(mean_events, neurons, strict=True)]
-    counters, engines = run.counters, image.layout.engines
-    return Account(
-        tokens=len(run),
-        matrices=account_matrices(image, activity),
-        layer_activity=tuple(activity),
-        macs=counters.macs,
-        cycles=counters.cycles,
-        update_cycles=counters.update_cycles,
-        beats=counters.beats[:engines],
-        wait_cycles=counters.wait_cycles[:engines],
-        write_cycles=counters.write_cycles,
-        table_beats=len(run) * engines * image.table_row_beats(),
+    return Account.of(
+        run,
+        account_matrices(image, activity),
+        layer_activity=activity,
+        table_row_beats=image.table_row_beats(),
         layout=image.layout,
         board=board,
     )

@@ -1,5 +1,5 @@
-"""The command line, `egret`: run or evaluate a model, test a board, list the boards, pack a model, draw a
-random one, look into a file, measure the kernel.
+"""The command line, `egret`: run or evaluate a model, report a run, test a board, list the boards, pack
+a model, draw a random one, look into a file, measure the kernel.
 
 Exit status: 0 fine; 1 a board that fails or differs from the reference model; 2 wrong usage or input; 130
 interrupted.
@@ -24,6 +24,7 @@ from egret.image import ModelImage
 from egret.kernel import BOARDS
 from egret.models import load_model
 from egret.packer import pack
+from egret.report import command as report_command
 from egret.run_command import DEFAULT_WORDS, run
 from egret.synthetic import random_checkpoint
 from egret.text import END, UNKNOWN
@@ -117,8 +118,24 @@ def _parser() -> argparse.ArgumentParser:
         type=positive,
         help="tokens per start of the kernel: more for speed, fewer for a livelier progress bar",
     )
+    run_.add_argument(
+        "--watch",
+        action=argparse.BooleanOptionalAction,
+        help="print a line for each token, with a bar for the events of each layer, full where a third of "
+        "its neurons fire (default: on a terminal, unless it is a --text)",
+    )
+    run_.add_argument(
+        "--save",
+        metavar="RUN",
+        type=Path,
+        help="save the run for 'egret report'; of a checkpoint this includes --check, since it is the "
+        "reference model that knows which neurons fired",
+    )
     run_.add_argument("--json", action="store_true", help="print everything as JSON")
 
+    report_command.add_arguments(
+        commands.add_parser("report", help="make a page with pictures of a run that was saved")
+    )
     eval_command.add_arguments(
         commands.add_parser("eval", help="perplexity of a text on a board, and cycles per token")
     )

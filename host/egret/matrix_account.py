@@ -17,6 +17,14 @@ SECTIONS = ("token table row", "input columns", "recurrent columns", "decoder co
 """What is fetched at a token, in the order of the contract: T, W, R, D."""
 
 
+def section_of(matrix: str) -> str:
+    """Return which of SECTIONS the bytes of a matrix (its key in the checkpoint) are part of."""
+    if matrix == FOLDED:
+        return SECTIONS[0]
+    kind = matrix.split(".")[-1].split("_")[0]
+    return f"{kind} columns"
+
+
 @dataclass(frozen=True)
 class MatrixAccount:
     """One weight matrix of the network."""
@@ -45,10 +53,7 @@ class MatrixAccount:
     @property
     def section(self) -> str:
         """Which of SECTIONS its bytes are part of."""
-        if self.name == FOLDED:
-            return SECTIONS[0]
-        kind = self.name.split(".")[-1].split("_")[0]
-        return f"{kind} columns"
+        return section_of(self.name)
 
 
 def account_matrices(image: ModelImage, activity: Sequence[float]) -> tuple[MatrixAccount, ...]:

@@ -16,12 +16,17 @@ from tqdm import tqdm
 
 from egret.account_table import account_table
 from egret.accounting import Account, account
-from egret.boards import resolve_board
+from egret.boards import is_csim, resolve_board
+from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret.generation import Generation, ignore
+from egret.live_view import LiveView, Style
 from egret.measurement import Run
 from egret.models import image_for, load_model
 from egret.opening import open_session
+from egret.reference import Trace
+from egret.report.record import make_record
+from egret.report.run_file import save_record
 from egret.sampling import Sampler
 from egret.text import Vocabulary
 from egret.watching import ReferenceCheck, TextScore
@@ -53,28 +58,42 @@ class Report:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; raise EgretError for wrong input and RunError for a board that fails."""
     name = resolve_board(arguments.board)
+    watched = _is_watched(arguments)
+    if arguments.save is not None and not arguments.save.absolute().parent.is_dir():
+        raise EgretError(f"{arguments.save} cannot be written: there is no such folder.")
     model = load_model(arguments.model)
     vocabulary = Vocabulary(model.vocabulary)
     given = _input_tokens(arguments, vocabulary)
     count = arguments.generate
     if count is None:
         count = 0 if arguments.text else DEFAULT_WORDS
-    check = ReferenceCheck.of(model, given) if arguments.check else None
+    # A report shows which neurons fired, and the kernel only counts them: the reference model says which.
+    compared = arguments.check or (arguments.save is not None and isinstance(model, Checkpoint))
+    check = ReferenceCheck.of(model, given) if compared else None
     score = TextScore(given) if arguments.text else None
     sampler = _sampler(arguments)
 
     with open_session(name, arguments.chunk) as (session, board):
         image = image_for(model, session.build)
         session.load(image)
+        view = LiveView(image.neurons, vocabulary.words, not is_csim(name), Style.of(sys.stdout))
         parts: list[Run] = []
+        traces: list[Trace] = []
+        if watched:
+            print(view.header(), flush=True)
         with tqdm(total=given.size + max(count - 1, 0), unit="token", disable=None, file=sys.stderr) as bar:
             generation = Generation(
                 session, given, count, arguments.logits, sampler, check.extend if check else ignore
             )
             for part in generation:
-                for watcher in (check, score):
-                    if watcher is not None:
-                        watcher.take(part)
+                if check is not None:
+                    trace = check.take(part)
+                    if arguments.save is not None:
+                        traces.append(replace(trace, logits=None))
+                if score is not None:
+                    score.take(part)
+                for line in view.lines(part, given.size) if watched else ():
+                    bar.write(line)
                 parts.append(replace(part, logits=None))  # 4 bytes a word and token: too many to keep
                 words = vocabulary.decode(part.argmax[-_WORDS_IN_BAR:]).replace("\n", " ")
                 bar.set_postfix_str(words, refresh=False)
@@ -82,13 +101,30 @@ def run(arguments: argparse.Namespace) -> int:
         sampling = _sampling(sampler, generation, session.logit_bytes) if sampler is not None else None
     whole = Run.join(parts)
     out = generation.tokens
+    figures = account(image, whole, board)
+    if arguments.save is not None:
+        record = make_record(
+            model=str(arguments.model),
+            board_name=name,
+            image=image,
+            account=figures,
+            words=[vocabulary.words[int(token)] for token in whole.tokens],
+            given=int(given.size),
+            last_word=vocabulary.words[out[-1]] if out else "",
+            parts=parts,
+            traces=traces,
+            steps_checked=check.steps if check is not None else 0,
+            logits=arguments.logits or sampler is not None,
+            perplexity=score.perplexity if score is not None else None,
+        )
+        save_record(arguments.save, record)
     report = Report(
         model=str(arguments.model),
         board=name,
         given=[vocabulary.words[int(token)] for token in given],
         generated=[vocabulary.words[int(token)] for token in out],
         run=whole,
-        figures=account(image, whole, board),
+        figures=figures,
         check=check,
         score=score,
         sampling=sampling,
@@ -96,12 +132,25 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(as_json(report), indent=2))
     else:
+        if watched:
+            print()
         if arguments.prompt:
             print_words("prompt:", vocabulary.decode(given[1:]))
         if out:
             print_words("generated:", vocabulary.decode(out))
         print_report(report, arguments.logits)
+        if arguments.save is not None:
+            print(f"\nsaved:      {arguments.save}; 'egret report {arguments.save}' makes a page of it")
     return 0
+
+
+def _is_watched(arguments: argparse.Namespace) -> bool:
+    """Return whether each token gets a line: if asked for, and of words (not texts) on a terminal."""
+    if arguments.watch is None:
+        return sys.stdout.isatty() and not arguments.json and not arguments.text
+    if arguments.watch and arguments.json:
+        raise EgretError("--watch prints lines between which no JSON fits: leave out one of --watch, --json.")
+    return bool(arguments.watch)
 
 
 def _input_tokens(arguments: argparse.Namespace, vocabulary: Vocabulary) -> npt.NDArray[np.uint32]:

@@ -13,7 +13,7 @@ from egret.errors import EgretError, RunError
 from egret.image import ModelImage
 from egret.kernel import SUM_FRACTION_BITS
 from egret.measurement import Run
-from egret.reference import ReferenceModel
+from egret.reference import ReferenceModel, Trace
 
 
 class ReferenceCheck:
@@ -37,11 +37,12 @@ class ReferenceCheck:
         """Expect `token`, drawn on the host, as the next input after the given ones."""
         self._given = np.append(self._given, np.uint32(token))
 
-    def take(self, part: Run) -> None:
+    def take(self, part: Run) -> Trace:
         """Compare the next chunk, which must not reach from the given tokens into the generated ones.
 
-        Raises RunError, naming the first step that differs, unless input token, argmax, logit and event
-        counts of each step and the MACs of the chunk are the same, and all logits where the run has them.
+        Return what the reference model did in its steps. Raises RunError, naming the first step that differs,
+        unless input token, argmax, logit and event counts of each step and the MACs of the chunk are the
+        same, and all logits where the run has them.
         """
         with_logits = part.logits is not None
         if self.steps < self._given.size:
@@ -69,6 +70,7 @@ class ReferenceCheck:
                 f"the reference model did {macs}."
             )
         self.steps += len(part)
+        return trace
 
 
 class TextScore:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from egret.bench.points import Point
+from egret.cycle_split import split_cycles
 
 
 @dataclass(frozen=True)
@@ -121,26 +122,21 @@ LOST = ("latency", "update", "write", "control")
 def where_cycles_go(measurement: Measurement) -> dict[str, float]:
     """Return the cycles of each of CATEGORIES; they add up to the cycles of the measurement.
 
-    It is the account of the busiest engine. Beats are split by what their bits are for. Cycles waiting, as
-    far as the roofline explains them, go to the bandwidth of the DDR, and the others to latency. Cycles
-    without a read outstanding go to the sweeps that ran in them. What no counter explains is control, or
-    waiting for another engine.
+    It is the account of the busiest engine (egret.cycle_split), beats split by what their bits are for.
     """
-    # The counters are differences of two runs, the ends of which can differ by a few cycles.
-    engine, cycles = measurement.busiest, measurement.cycles
-    beats = min(measurement.beats[engine], cycles)
-    waited = min(max(measurement.wait_cycles[engine], 0), cycles - beats)
+    engine = measurement.busiest
+    parts = split_cycles(
+        cycles=measurement.cycles,
+        beats=measurement.beats[engine],
+        waited=measurement.wait_cycles[engine],
+        roofline=measurement.roofline_cycles,
+        update=measurement.update_cycles,
+        write=measurement.write_cycles,
+    )
+    beats = parts.pop("beats")
     bits = asdict(measurement.bits)
     per_bit = beats / max(sum(bits.values()), 1)
-    result = {name: bits[name] * per_bit for name in BEATS}
-    result["bandwidth"] = min(max(measurement.roofline_cycles - beats, 0.0), float(waited))
-    result["latency"] = waited - result["bandwidth"]
-    idle = cycles - beats - waited
-    unhidden = min(max(measurement.update_cycles, 0), idle)
-    # A sweep that waits for room to write is a sweep that runs.
-    result["write"] = float(min(max(measurement.write_cycles, 0), unhidden))
-    result["update"] = unhidden - result["write"]
-    result["control"] = float(idle - unhidden)
+    result = {**{name: bits[name] * per_bit for name in BEATS}, **parts}
     return {name: result[name] for name in CATEGORIES}
 
 

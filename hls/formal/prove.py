@@ -1,8 +1,9 @@
-"""Proves properties of RTL units for all inputs, for all time, with SymbiYosys: `make formal`.
+"""Proves properties of RTL units for all inputs with SymbiYosys: `make formal`.
 
 A unit's properties, UNIT_properties.sv, are put inside its module, so that they see its registers. SymbiYosys
-then proves every assertion by induction and reaches every cover point (else a proof could be about nothing).
-With --faults, small faults are planted in the unit, and with each the proof must fail.
+then proves every assertion, for all time by induction or for a number of cycles from reset, and reaches every
+cover point (else a proof could be about nothing). With --faults, small faults are planted in the unit, and
+with each the proof must fail.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-RTL = HERE.parent / "rtl"
+from units import HERE, RTL, UNITS, Unit
+
 BUILDS = HERE.parents[1] / "build" / "formal"
 
 CONFIGURATION = """\
@@ -26,66 +26,22 @@ prove
 cover
 
 [options]
-prove: mode prove
+prove: mode {mode}
 prove: depth {depth}
 cover: mode cover
-cover: depth 20
+cover: depth {cover_depth}
 
 [engines]
 smtbmc z3
 
 [script]
-read -formal -sv {unit}.sv
+{reads}
 {parameters}
 prep -top {unit}
 
 [files]
-{unit}.sv
+{files}
 """
-
-
-@dataclass(frozen=True)
-class Unit:
-    """A module of hls/rtl with properties."""
-
-    name: str
-    depth: int
-    """Steps that an induction starts from."""
-    faults: tuple[tuple[str, str], ...] = ()
-    """Text of the module, and what makes it wrong."""
-    parameters: tuple[tuple[str, int], ...] = ()
-
-    @property
-    def title(self) -> str:
-        return " ".join([self.name, *(f"{name}={value}" for name, value in self.parameters)])
-
-
-UNITS = (
-    Unit(
-        "sync_fifo",
-        3,
-        (
-            ("if (push && !full) memory", "if (push) memory"),
-            ("if (push && !full) write_count", "if (push) write_count"),
-            ("if (pop && !empty)", "if (pop)"),
-            ("memory[read_count[ADDRESS_BITS-1:0]]", "memory[write_count[ADDRESS_BITS-1:0]]"),
-            ("empty = write_count == read_count", "empty = write_count == read_count + 1'b1"),
-        ),
-    ),
-    Unit("sync_fifo", 3, parameters=(("WIDTH", 4), ("DEPTH", 16))),
-    Unit(
-        "wavefront",
-        3,
-        (
-            ("tokens_follow <= left != 32'd1", "tokens_follow <= left != 32'd0"),
-            ("tokens_follow <= tokens_after_first != '0", "tokens_follow <= 1'b1"),
-            ("if (high != last_layer) high", "high"),
-            ("layer <= low + 3'd1", "layer <= low"),
-            ("&& low == last_layer", ""),
-            ("previous_high <= high", "previous_high <= low"),
-        ),
-    ),
-)
 
 
 def prove(unit: Unit, name: str, fault: tuple[str, str] | None = None) -> tuple[bool, str]:
@@ -99,12 +55,19 @@ def prove(unit: Unit, name: str, fault: tuple[str, str] | None = None) -> tuple[
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     module, end = source.rsplit("endmodule", 1)
-    properties = (HERE / f"{unit.name}_properties.sv").read_text()
+    properties = unit.properties.read_text()
     (folder / f"{unit.name}.sv").write_text(f"{module}{properties}\nendmodule{end}")
+    for helper in unit.helpers:
+        shutil.copy(helper, folder)
+    files = [*(helper.name for helper in unit.helpers), f"{unit.name}.sv"]
     (folder / f"{unit.name}.sby").write_text(
         CONFIGURATION.format(
             unit=unit.name,
+            mode="bmc" if unit.bounded else "prove",
             depth=unit.depth,
+            cover_depth=unit.cover_depth,
+            reads="\n".join(f"read -formal -sv {file}" for file in files),
+            files="\n".join(files),
             parameters="\n".join(
                 f"chparam -set {name} {value} {unit.name}" for name, value in unit.parameters
             ),
@@ -132,8 +95,8 @@ def prove(unit: Unit, name: str, fault: tuple[str, str] | None = None) -> tuple[
         sys.exit("yowasp-sby is missing; pip install -e '.[formal]' brings it, and the solver.")
     (folder / "log").write_text(run.stdout + run.stderr)
     lines = [line.split("summary:", 1)[1].strip() for line in run.stdout.splitlines() if "summary:" in line]
-    # 2: a property failed; anything else but 0 is a proof that could not be made
-    if run.returncode not in (0, 2, 4):
+    # Bits of both tasks: 2, a property failed or a cover point was not reached; 4, an induction failed.
+    if run.returncode & ~0b110:
         sys.exit(f"{name}: the proof could not be run; see {folder / 'log'}")
     told = ("failed assertion", "successful proof", "reached cover", "unreached")
     return run.returncode == 0, "\n".join(f"    {line}" for line in lines if line.startswith(told))
@@ -152,12 +115,15 @@ def main() -> None:
         if arguments.units and unit.name not in arguments.units:
             continue
         begin = time.monotonic()
-        proven, summary = prove(unit, unit.title.replace(" ", "_").replace("=", ""))
-        print(f"{unit.title}: {'proven' if proven else 'FAILED'} in {time.monotonic() - begin:.0f} s")
+        name = unit.title.replace(" ", "_").replace("=", "")
+        proven, summary = prove(unit, name)
+        extent = f"for {unit.depth} cycles from reset" if unit.bounded else "for all time"
+        result = f"proven {extent}" if proven else "FAILED"
+        print(f"{unit.title}: {result}, in {time.monotonic() - begin:.0f} s")
         print(summary, flush=True)
         failed |= not proven
         for number, fault in enumerate(unit.faults if arguments.faults else ()):
-            proven, summary = prove(unit, f"{unit.name}_fault{number}", fault)
+            proven, summary = prove(unit, f"{name}_fault{number}", fault)
             print(f"{unit.title} with {fault[1]!r}: {'NOT SEEN' if proven else 'seen'}")
             print(summary, flush=True)
             failed |= proven

@@ -165,7 +165,7 @@ module sequencer #(
   assign write_logits = flags[egret_pkg::FLAG_WRITE_LOGITS];
 
   // An array: simulation selects from it at once.
-  logic [$bits(kernel_types_pkg::layer_t)-1:0] layer_list[egret_pkg::IMAGE_MAX_LAYERS];
+  logic [$bits(update_layer)-1:0] layer_list[egret_pkg::IMAGE_MAX_LAYERS];
   for (genvar l = 0; l < egret_pkg::IMAGE_MAX_LAYERS; l++) begin : g_layer
     assign layer_list[l] = layer[l];
   end

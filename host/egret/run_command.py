@@ -92,8 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
                         traces.append(replace(trace, logits=None))
                 if score is not None:
                     score.take(part)
-                for line in view.lines(part, given.size) if watched else ():
-                    bar.write(line)
+                if watched:
+                    bar.write("\n".join(view.lines(part, given.size)))
                 parts.append(replace(part, logits=None))  # 4 bytes a word and token: too many to keep
                 words = vocabulary.decode(part.argmax[-_WORDS_IN_BAR:]).replace("\n", " ")
                 bar.set_postfix_str(words, refresh=False)

@@ -137,9 +137,8 @@ def test_egret_run_shows_it_where_it_is_wanted(
     generated = plain.split("generated:")[1].split("\n\n")[0].split()
     assert [word for _, word in shown[:4]] == ["<eos>", "w1", "w2", "w3"]
     # A line break stands for <eos>, and the last word was not fed back.
-    assert [word for _, word in shown[4:] if word != "<eos>"] == [word for word in generated][
-        : 5 - sum(word == "<eos>" for _, word in shown[4:])
-    ]
+    fed_back = [word for _, word in shown[4:] if word != "<eos>"]
+    assert fed_back == generated[: len(fed_back)] and len(generated) - len(fed_back) <= 1
     monkeypatch.setattr("sys.stdout", terminal := Terminal())
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "100")

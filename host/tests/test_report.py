@@ -32,6 +32,7 @@ from egret.report.page import make_page
 from egret.report.pictures import draw_pictures
 from egret.report.record import RunRecord, make_record
 from egret.report.run_file import load_record, save_record
+from egret.report.theme import DARK, LIGHT, Theme
 
 SEED = 81
 BOARD = BOARDS["pynq-z2"]
@@ -374,3 +375,15 @@ def test_wrong_wishes_get_a_sentence_before_anything_runs(
     assert main(["report", run, "-o", str(tmp_path / "page.html")]) == 2
     assert "pip install" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda theme: theme.name)
+def test_text_stands_out_from_the_ground(theme: Theme) -> None:
+    def luminance(colour: str) -> float:  # as WCAG 2 defines it
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    for colour in (theme.text, theme.muted, theme.accent, *theme.layers):
+        low, high = sorted((luminance(colour), luminance(theme.ground)))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, colour

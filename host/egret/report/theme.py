@@ -44,7 +44,7 @@ LIGHT = Theme(
     grid="#e6e9ed",
     accent="#0b6e8a",
     theory="#a9b2bc",
-    layers=("#0b6e8a", "#c2560c", "#6741d9", "#2b8a3e", "#a61e4d", "#1864ab", "#806600", "#495057"),
+    layers=("#0b6e8a", "#b54f0a", "#6741d9", "#26803a", "#a61e4d", "#1864ab", "#806600", "#495057"),
     sections=("#7a8591", "#74c0dd", "#2b8fb3", "#0a4f66"),
     lost={
         "beats": "#0b6e8a",

@@ -101,13 +101,17 @@ def _in_32_bits(tests: Sequence[str]) -> int:
     if not ready.is_file():
         print(f"Installing a 32-bit Debian into {folder} (once; about six minutes)", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
-        packages = "python3-numpy,python3-cffi,python3-magic,python3-psutil,python3-pip"
-        bootstrap = ["debootstrap", "--arch=i386", "--variant=minbase", f"--include={packages}"]
+        bootstrap = ["debootstrap", "--arch=i386", "--variant=minbase", "--include=python3-numpy,python3-pip"]
         _run([*bootstrap, "bookworm", str(folder)])
         for file in ("etc/resolv.conf", "etc/hosts", "etc/ssl/certs/ca-certificates.crt"):
             target = folder / file
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(Path("/") / file, target)
+        # What pynq needs and PyPI has no i386 build of. (debootstrap stumbles over cffi's dependencies.)
+        apt = ["chroot", str(folder), "apt-get", "-qq"]
+        _run([*apt, "update"])
+        debian = ["python3-cffi", "python3-magic", "python3-psutil"]
+        _run([*apt, "install", "--yes", "--no-install-recommends", *debian])
         pip = ["pip3", "install", "--quiet", "--break-system-packages", "--root-user-action=ignore"]
         pip += ["--cert", "/etc/ssl/certs/ca-certificates.crt"]
         _run(["chroot", str(folder), *pip, *PYNQ, *TOOLS])  # NumPy stays Debian's: PyPI has no i386 build

@@ -100,6 +100,8 @@ def _in_32_bits(tests: Sequence[str]) -> int:
     ready = folder / ".ready"
     if not ready.is_file():
         print(f"Installing a 32-bit Debian into {folder} (once; about six minutes)", flush=True)
+        if os.path.ismount(folder / "proc"):
+            sys.exit(f"{folder / 'proc'} is mounted: debootstrap is at work there, or was killed; umount it.")
         shutil.rmtree(folder, ignore_errors=True)
         bootstrap = ["debootstrap", "--arch=i386", "--variant=minbase", "--include=python3-numpy,python3-pip"]
         _run([*bootstrap, "bookworm", str(folder)])

@@ -28,7 +28,7 @@ PYNQ = ["pynq==3.0.1", "pycparser<3", "setuptools<=80", "ipython<8.19"]
 TOOLS = ["pytest>=8.2,<10", "hypothesis>=6.100,<7", "filelock>=3.12", "tqdm>=4.60"]
 HEADERS = "hls4ml==1.3.0"  # for its copy of the ap_int headers, so that the C++ kernel can be compiled
 
-NEED_VERILATOR = ("bench_on_board", "memory_model", "shipped_model", "virtual_board")
+NEED_VERILATOR = ("bench_on_board", "memory_model", "notebooks", "shipped_model", "virtual_board")
 NEED_A_KERNEL = ("eval", "fuzz_kernel", "generate", "network", "remote", "verify")
 """The C++ kernel has 128-bit integers when it is compiled natively, which no 32-bit compiler has."""
 

@@ -7,7 +7,7 @@ import argparse
 
 def count(text: str) -> int:
     """Return the integer of 0 or more that `text` says."""
-    value = int(text)
+    value = _integer(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{value} is less than 0")
     return value
@@ -15,7 +15,14 @@ def count(text: str) -> int:
 
 def positive(text: str) -> int:
     """Return the integer of 1 or more that `text` says."""
-    value = int(text)
+    value = _integer(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is less than 1")
     return value
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number") from None

@@ -1,8 +1,7 @@
 """The command line, `egret`: run or evaluate a model, report a run, test a board, list the boards, pack
 a model, draw a random one, look into a file, measure the kernel.
 
-Exit status: 0 fine; 1 a board that fails or differs from the reference model; 2 wrong usage or input; 130
-interrupted.
+The exit status is one of the constants below.
 """
 
 from __future__ import annotations
@@ -14,20 +13,28 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from egret import eval_command, verify_command
+from egret import boards_command, eval_command, inspect_command, verify_command
 from egret.argument_types import count, positive
 from egret.bench import command as bench_command
-from egret.boards import AUTO, board_names, board_profile
-from egret.checkpoint import Checkpoint
+from egret.boards import AUTO, board_profile
 from egret.errors import EgretError, RunError
 from egret.image import ModelImage
-from egret.kernel import BOARDS
+from egret.inspect_command import describe_checkpoint, describe_image
 from egret.models import load_model
 from egret.packer import pack
 from egret.report import command as report_command
 from egret.run_command import DEFAULT_WORDS, run
 from egret.synthetic import random_checkpoint
 from egret.text import END, UNKNOWN
+
+FINE, BOARD_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+"""Exit statuses, for scripts. BOARD_FAILED: the board fails, differs from the reference model, or fails a
+check of `verify`. WRONG_INPUT: usage, a file, an option, a model that does not fit, what is not there."""
+
+_STATUSES = (
+    f"Exit status: {FINE} fine; {BOARD_FAILED} the board fails, or differs from the reference model; "
+    f"{WRONG_INPUT} wrong usage or input, or something is missing; {INTERRUPTED} interrupted."
+)
 
 DEFAULT_BOARD = "virtual:pynq-z2"
 _BOARD_HELP = f"see 'egret boards' (default: {AUTO}, the board this is; on a PC, {DEFAULT_BOARD})"
@@ -50,27 +57,30 @@ def main(arguments: Sequence[str]) -> int:
         return status
     except RunError as error:
         print(f"egret: {error}", file=sys.stderr)
-        return 1
+        return BOARD_FAILED
     except EgretError as error:
         print(f"egret: {error}", file=sys.stderr)
-        return 2
+        return WRONG_INPUT
+    except MemoryError as error:
+        print(f"egret: this machine's memory does not suffice ({error}).", file=sys.stderr)
+        return WRONG_INPUT
     except OSError as error:  # files that cannot be read raise EgretError: what is left is our own output
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it is tried again at exit
         if isinstance(error, BrokenPipeError):  # the reader (head, less) has seen enough
-            return 0
+            return FINE
         print(f"egret: the output cannot be written: {error.strerror or error}.", file=sys.stderr)
-        return 1
+        return WRONG_INPUT
     except KeyboardInterrupt:
         print("egret: interrupted.", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="egret",
         description="Sparse event-based recurrent networks on an FPGA, one token at a time.",
-        epilog="Exit status: 0 fine; 1 a board that fails, or differs from the reference model; 2 wrong "
-        "usage or input; 130 interrupted. 'egret COMMAND --help' says more.",
+        epilog=f"'egret COMMAND --help' says more. To begin with: egret run models/ptb-egru.npz --prompt "
+        f"'the company said'. {_STATUSES}",
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -143,10 +153,18 @@ def _parser() -> argparse.ArgumentParser:
         commands.add_parser("verify", help="self-test of a board: the first thing to run on a new one")
     )
 
-    boards = commands.add_parser("boards", help="list the boards")
-    boards.set_defaults(function=_boards)
+    boards_command.add_arguments(
+        commands.add_parser("boards", help="list the boards, and say which one this machine has")
+    )
 
-    pack_ = commands.add_parser("pack", help="pack a checkpoint into a model image ahead of time")
+    pack_ = commands.add_parser(
+        "pack",
+        help="pack a checkpoint into a model image ahead of time",
+        description="Fold the embedding into a table, encode the weight columns and write the model image "
+        "that a board's kernel reads. 'egret run' does the same when it is given a checkpoint; packing ahead "
+        "spares a board the time. An image is for one kernel: name the board that it will run on.",
+        epilog="Example: egret pack models/ptb-egru.npz --board pynq-z2 -o ptb.image",
+    )
     pack_.set_defaults(function=_pack)
     pack_.add_argument("model", metavar="MODEL", type=Path, help="quantised checkpoint (.npz)")
     pack_.add_argument("-o", "--output", metavar="IMAGE", type=Path, required=True, help="file to write")
@@ -159,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
         help="write a checkpoint with random weights, to measure a shape that nobody has trained",
         description="Write a checkpoint with random weights of a given sparsity, balanced over the lanes of "
         "a board, and thresholds for about the given activity.",
+        epilog="Example: egret random -o random.npz --layers 480 240 --embedding 240",
     )
     random.set_defaults(function=_random)
     random.add_argument("-o", "--output", metavar="MODEL", type=Path, required=True, help="file to write")
@@ -176,29 +195,15 @@ def _parser() -> argparse.ArgumentParser:
         "--activity", metavar="A", type=float, default=0.1, help="share that fires (default: 0.1)"
     )
     random.add_argument("--board", default=DEFAULT_BOARD, help=f"whose lanes to balance ({DEFAULT_BOARD})")
-    random.add_argument("--seed", type=int, default=0, help="of the random numbers (default: 0)")
+    random.add_argument("--seed", type=count, default=0, help="of the random numbers (default: 0)")
 
-    inspect = commands.add_parser("inspect", help="say what is in a checkpoint or a model image")
-    inspect.set_defaults(function=_inspect)
-    inspect.add_argument("file", metavar="FILE", type=Path)
-
+    inspect_command.add_arguments(
+        commands.add_parser("inspect", help="say what is in a checkpoint or a model image")
+    )
     bench_command.add_arguments(
         commands.add_parser("bench", help="measure networks of set sparsity and activity on the kernel")
     )
     return parser
-
-
-def _boards(arguments: argparse.Namespace) -> int:
-    for board in BOARDS.values():
-        build = board.build
-        print(
-            f"{board.name:<12} {board.about}: {build.engines} x {build.lanes} lanes "
-            f"({build.decoder_lanes} for the decoder), {8 * build.bus_bytes}-bit ports, "
-            f"{board.clock_mhz:g} MHz, {board.memory.bytes >> 20} MB for buffers"
-        )
-    print(f"--board takes: {AUTO}, {', '.join(board_names())}")
-    print("'virtual:' stands before what is simulated on this machine.")
-    return 0
 
 
 def _pack(arguments: argparse.Namespace) -> int:
@@ -208,7 +213,7 @@ def _pack(arguments: argparse.Namespace) -> int:
         raise EgretError(f"{arguments.model} is packed already.")
     image = pack(model, board.build)
     image.save(arguments.output)
-    _describe_image(image)
+    describe_image(image)
     return 0
 
 
@@ -230,48 +235,5 @@ def _random(arguments: argparse.Namespace) -> int:
     special = [END, UNKNOWN][: len(drawn.vocabulary)]
     checkpoint = replace(drawn, vocabulary=special + drawn.vocabulary[len(special) :])
     checkpoint.save(arguments.output)
-    _describe_checkpoint(checkpoint)
+    describe_checkpoint(checkpoint)
     return 0
-
-
-def _inspect(arguments: argparse.Namespace) -> int:
-    model = load_model(arguments.file)
-    if isinstance(model, ModelImage):
-        _describe_image(model)
-    else:
-        _describe_checkpoint(model)
-    return 0
-
-
-def _describe_checkpoint(checkpoint: Checkpoint) -> None:
-    layers = "-".join(str(layer.neurons) for layer in checkpoint.layers)
-    print(
-        f"{checkpoint.name}: quantised checkpoint, layers {layers}, "
-        f"embedding {checkpoint.embedding.shape[1]}, {len(checkpoint.vocabulary):,} words"
-    )
-    nonzeros = checkpoint.nonzeros()
-    for name, matrix in checkpoint.matrices().items():
-        print(
-            f"  {name:<26} {matrix.size:>12,} weights {nonzeros[name]:>12,} non-zero "
-            f"({nonzeros[name] / matrix.size:.1%})"
-        )
-    for key, value in checkpoint.metadata.items():
-        print(f"  {key}: {value}")
-
-
-def _describe_image(image: ModelImage) -> None:
-    layout, statistics = image.layout, image.statistics()
-    layers = "-".join(str(count) for count in image.neurons)
-    print(
-        f"{image.name}: model image of {statistics.total_bytes:,} bytes, layers {layers}, "
-        f"{image.header.words:,} words, for {layout.engines} engines with {8 * layout.bus_bytes}-bit beats"
-    )
-    for name, size in statistics.section_bytes.items():
-        print(f"  {name:<26} {size:>12,} bytes")
-    for matrix in [*statistics.matrices, statistics.all_matrices]:
-        entries = f" of {matrix.layout.entry_format}" if matrix.layout else ""
-        print(
-            f"  {matrix.name:<26} {matrix.bus_bits // 8:>12,} bytes: {matrix.beats:,} beats{entries}, "
-            f"{matrix.nonzeros:,} non-zero, {matrix.slots_used:.1%} of entries used, "
-            f"{matrix.bits_per_nonzero:.1f} bits per non-zero weight"
-        )

@@ -104,7 +104,9 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
         After a time-out the kernel is still running: it may write to its buffers, and starts no other command
         before a later wait() has seen it end, or reload() has replaced it.
         """
-        deadline = time.monotonic() + timeout_s
+        self._wait(time.monotonic() + timeout_s, timeout_s)
+
+    def _wait(self, deadline: float, timeout_s: float) -> None:
         control = contract.REGISTERS["CTRL"][0]
         while True:
             state = int(self.mmio.read(control))
@@ -144,7 +146,7 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
         """As wait(), but let the event loop run meanwhile: until the interrupt, or from poll to poll."""
         deadline = time.monotonic() + timeout_s
         await self._interrupt.until(self._is_idle, deadline)
-        self.wait(max(deadline - time.monotonic(), 0.0))
+        self._wait(deadline, timeout_s)
 
     def _is_idle(self) -> bool:
         # This read may take AP_DONE away; wait() then goes by the other two bits, which stay.
@@ -193,6 +195,9 @@ def load_overlay(bitfile: Path, device: Any) -> EgretOverlay:
 class EgretOverlay(pynq.Overlay):  # type: ignore[misc]
     """A bitstream with an Egret kernel in it."""
 
+    after_download: Callable[[], Any] | None = None
+    """Sets the clock, for one: pynq sets it by the .hwh at each download."""
+
     def __init__(self, bitfile_name: str, *args: Any, **keywords: Any) -> None:
         """Load a bitstream (arguments as for pynq.Overlay); raise EgretError if it has no Egret kernel."""
         super().__init__(bitfile_name, *args, **keywords)
@@ -205,6 +210,12 @@ class EgretOverlay(pynq.Overlay):  # type: ignore[misc]
                 f"{', '.join(sorted(self.ip_dict)) or 'no addressable IP'}."
             )
         self.kernel_name = names[0]
+
+    def download(self, *args: Any, **keywords: Any) -> None:
+        """Load the bitstream (anew), then call `after_download`."""
+        super().download(*args, **keywords)
+        if self.after_download is not None:
+            self.after_download()
 
     @property
     def egret_kernel(self) -> EgretKernel:

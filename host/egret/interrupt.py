@@ -42,6 +42,10 @@ class KernelInterrupt:
         """Whether the interrupt is waited for; else the kernel is polled."""
         return self._line is not None
 
+    def forget(self) -> None:
+        """Take note that the logic was loaded anew: nothing is enabled in it."""
+        self._enabled = False
+
     async def until(self, ended: Callable[[], bool], deadline: float) -> None:
         """Return once `ended()` is true, or after `deadline` (of time.monotonic()).
 

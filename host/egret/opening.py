@@ -41,6 +41,7 @@ def open_session(
     with open_board(board, bitfile=bitfile, **profile) as opened:
         overlay = load_overlay(opened.bitfile, opened.device)
         profile_here = set_clock(opened.board, overlay)
+        overlay.after_download = lambda: set_clock(opened.board, overlay)
         with Session(
             overlay.egret_kernel,
             chunk=DEFAULT_CHUNK if chunk is None else chunk,

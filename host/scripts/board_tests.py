@@ -28,7 +28,7 @@ PYNQ = ["pynq==3.0.1", "pycparser<3", "setuptools<=80", "ipython<8.19"]
 TOOLS = ["pytest>=8.2,<10", "hypothesis>=6.100,<7", "filelock>=3.12", "tqdm>=4.60"]
 HEADERS = "hls4ml==1.3.0"  # for its copy of the ap_int headers, so that the C++ kernel can be compiled
 
-NEED_VERILATOR = ("bench_on_board", "memory_model", "shipped_model", "virtual_board")
+NEED_VERILATOR = ("bench_on_board", "memory_model", "notebooks", "shipped_model", "virtual_board")
 NEED_A_KERNEL = ("eval", "fuzz_kernel", "generate", "network", "remote", "verify")
 """The C++ kernel has 128-bit integers when it is compiled natively, which no 32-bit compiler has."""
 
@@ -100,14 +100,20 @@ def _in_32_bits(tests: Sequence[str]) -> int:
     ready = folder / ".ready"
     if not ready.is_file():
         print(f"Installing a 32-bit Debian into {folder} (once; about six minutes)", flush=True)
+        if os.path.ismount(folder / "proc"):
+            sys.exit(f"{folder / 'proc'} is mounted: debootstrap is at work there, or was killed; umount it.")
         shutil.rmtree(folder, ignore_errors=True)
-        packages = "python3-numpy,python3-cffi,python3-magic,python3-psutil,python3-pip"
-        bootstrap = ["debootstrap", "--arch=i386", "--variant=minbase", f"--include={packages}"]
+        bootstrap = ["debootstrap", "--arch=i386", "--variant=minbase", "--include=python3-numpy,python3-pip"]
         _run([*bootstrap, "bookworm", str(folder)])
         for file in ("etc/resolv.conf", "etc/hosts", "etc/ssl/certs/ca-certificates.crt"):
             target = folder / file
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(Path("/") / file, target)
+        # What pynq needs and PyPI has no i386 build of. (debootstrap stumbles over cffi's dependencies.)
+        apt = ["chroot", str(folder), "apt-get", "-qq"]
+        _run([*apt, "update"])
+        debian = ["python3-cffi", "python3-magic", "python3-psutil"]
+        _run([*apt, "install", "--yes", "--no-install-recommends", *debian])
         pip = ["pip3", "install", "--quiet", "--break-system-packages", "--root-user-action=ignore"]
         pip += ["--cert", "/etc/ssl/certs/ca-certificates.crt"]
         _run(["chroot", str(folder), *pip, *PYNQ, *TOOLS])  # NumPy stays Debian's: PyPI has no i386 build

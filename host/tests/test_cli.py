@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,8 +14,8 @@ import numpy as np
 import pytest
 from modelled_board import ModelledBoard
 
+from egret import cli, run_command
 from egret import kernel as contract
-from egret import run_command
 from egret.checkpoint import Checkpoint
 from egret.cli import main
 from egret.driver import EgretKernel
@@ -306,6 +307,84 @@ def test_a_random_model_can_be_drawn_and_run(
     assert main(["run", str(path), "--check"]) == 0
     capsys.readouterr()
     assert "share" in fails(capsys, 2, "random", "-o", str(path), *sizes, "--sparsity", "1.5").lower()
+
+
+def test_the_list_of_boards_says_which_one_is_here(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOARD", "Pynq-Z2")
+    assert main(["boards", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["auto"] == "pynq-z2"
+    assert set(document["boards"]) == set(BOARDS)
+    assert document["boards"]["pynq-z2"]["engines"] == BOARD.build.engines
+    monkeypatch.setenv("BOARD", "ZCU104")
+    assert main(["boards"]) == 0
+    assert "none (This board calls itself 'ZCU104'" in capsys.readouterr().out
+
+
+def test_machines_can_look_into_files(
+    model: Path, checkpoint: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "small.egret"
+    assert main(["pack", str(model), "-o", str(image)]) == 0
+    capsys.readouterr()
+    assert main(["inspect", str(image), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    data = image.read_bytes()
+    assert document["checksum"] == int.from_bytes(data[12:16], "little")
+    assert document["bytes"] == len(data)
+    assert document["layers"] == [24, 17]
+    assert sum(document["section_bytes"].values()) == len(data)
+    assert main(["inspect", str(model), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    kept = {name: entry["nonzeros"] for name, entry in document["matrices"].items()}
+    assert kept == checkpoint.nonzeros()
+
+
+def test_every_command_teaches(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    whole = capsys.readouterr().out
+    names = re.findall(r"^    ([a-z]+)  ", whole, flags=re.MULTILINE)
+    assert {"run", "eval", "verify", "boards", "pack", "random", "inspect", "bench"} <= set(names)
+    for name in names:
+        assert main([name, "--help"]) == 0
+        # What it does, between the usage and the list of options.
+        told = capsys.readouterr().out.split("\n\n")[1]
+        assert len(told.split()) > 10, name
+
+
+def test_the_exit_statuses_are_those_that_the_documents_list() -> None:
+    readme = (Path(cli.__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+    table = readme.split("| exit status |")[1].split("\n\n")[0]
+    listed = [int(row.split("|")[1]) for row in table.splitlines()[2:]]
+    assert listed == [cli.FINE, cli.BOARD_FAILED, cli.WRONG_INPUT, cli.INTERRUPTED]
+
+
+def test_ctrl_c_ends_with_130(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "load_model", interrupted)
+    monkeypatch.setattr("sys.argv", ["egret", "pack", str(model), "-o", "x"])
+    with pytest.raises(SystemExit) as caught:
+        cli.entry_point()
+    assert caught.value.code == cli.INTERRUPTED
+    assert capsys.readouterr().err == "egret: interrupted.\n"
+
+
+def test_too_little_memory_is_a_sentence(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError("Unable to allocate 5 TiB")
+
+    monkeypatch.setattr(cli, "load_model", full)
+    assert "memory does not suffice (Unable to allocate 5 TiB)" in fails(
+        capsys, 2, "pack", str(model), "-o", "x"
+    )
 
 
 def test_files_can_be_looked_into(

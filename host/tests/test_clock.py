@@ -139,3 +139,14 @@ def test_no_divisors_make_a_clock_too_fast_and_none_comes_nearer(source: float, 
 
 def test_what_cannot_be_divided_down_is_divided_as_far_as_it_goes() -> None:
     assert divisors(1500.0, 0.1) == (LARGEST_DIVISOR, LARGEST_DIVISOR)
+
+
+def test_a_bitstream_that_is_loaded_anew_gets_the_same_clock(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As when a session recovers from a time-out: pynq then sets the divisors of the .hwh again.
+    with overlay_on("pynq-z2", SLCR, _104=24 << 12) as overlay:
+        overlay.after_download = lambda: set_clock(overlay.board, overlay)
+        for _ in range(2):
+            overlay.download()
+            assert pynq.Clocks.fclk0_mhz == pytest.approx(150)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from egret.argument_types import count
 from egret.bench.plots import draw_plots
 from egret.bench.points import AS_BOARD, FULL, Machine, Network, Point
 from egret.bench.presets import NETWORKS, PRESETS, Sweep, find_network, make_point
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--lanes", metavar="N", type=int, help="lanes of an engine")
     add("--build", metavar="NAME=N", nargs="+", type=_setting, default=[], help="other build parameters")
     add("--tokens", metavar="N", type=int, help="steps to count at each point, after the warm-up")
-    add("--seed", type=int, help="of the random numbers")
+    add("--seed", type=count, help="of the random numbers")
     add("-o", "--output", metavar="FILE", type=Path, help="JSON to write (default: runs/bench/PRESET.json)")
     add("--resume", action="store_true", help="go on with the file: measure only what it lacks")
 

@@ -37,15 +37,19 @@ smtbmc z3
 [script]
 {reads}
 {parameters}
-prep -top {unit}
+prep -flatten -top {unit}
+memory_map
+opt -fast
 
 [files]
 {files}
 """
 
 
-def prove(unit: Unit, name: str, fault: tuple[str, str] | None = None) -> tuple[bool, str]:
-    """Return whether every property of `unit` is proven, and the summary of SymbiYosys."""
+def prove(
+    unit: Unit, name: str, fault: tuple[str, str] | None = None, depth: int | None = None
+) -> tuple[bool, str]:
+    """Return whether every property of `unit` is proven (to `depth`, if given), and SymbiYosys's summary."""
     source = (RTL / f"{unit.name}.sv").read_text()
     if fault is not None:
         if source.count(fault[0]) != 1:
@@ -64,7 +68,7 @@ def prove(unit: Unit, name: str, fault: tuple[str, str] | None = None) -> tuple[
         CONFIGURATION.format(
             unit=unit.name,
             mode="bmc" if unit.bounded else "prove",
-            depth=unit.depth,
+            depth=depth or unit.depth,
             cover_depth=unit.cover_depth,
             reads="\n".join(f"read -formal -sv {file}" for file in files),
             files="\n".join(files),
@@ -105,7 +109,11 @@ def prove(unit: Unit, name: str, fault: tuple[str, str] | None = None) -> tuple[
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("units", nargs="*", help="units to prove (default: all)", metavar="UNIT")
-    parser.add_argument("--faults", action="store_true", help="plant faults too: their proofs must fail")
+    more_or_less = parser.add_mutually_exclusive_group()
+    more_or_less.add_argument(
+        "--faults", action="store_true", help="plant faults too: their proofs must fail"
+    )
+    more_or_less.add_argument("--quick", action="store_true", help="bounded proofs for fewer cycles")
     arguments = parser.parse_args()
     unknown = set(arguments.units) - {unit.name for unit in UNITS}
     if unknown:
@@ -116,8 +124,9 @@ def main() -> None:
             continue
         begin = time.monotonic()
         name = unit.title.replace(" ", "_").replace("=", "")
-        proven, summary = prove(unit, name)
-        extent = f"for {unit.depth} cycles from reset" if unit.bounded else "for all time"
+        depth = (arguments.quick and unit.quick_depth) or unit.depth
+        proven, summary = prove(unit, name, depth=depth)
+        extent = f"for {depth} cycles from reset" if unit.bounded else "for all time"
         result = f"proven {extent}" if proven else "FAILED"
         print(f"{unit.title}: {result}, in {time.monotonic() - begin:.0f} s")
         print(summary, flush=True)

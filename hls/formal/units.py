@@ -25,8 +25,8 @@ class Unit:
     """Files that come before the module's: packages, and modules that it or its properties use."""
     aspect: str = ""
     """Which of a module's properties these are, where it has several files of them."""
-    quick_depth: int | None = None
-    """Of a bounded proof: cycles with --quick."""
+    slow: bool = False
+    """Left out with --quick."""
     cover_depth: int = 20
     """Cycles from reset in which every cover point must be reached."""
 
@@ -125,7 +125,7 @@ UNITS = (
     ),
     Unit(
         "column_fetcher",
-        15,
+        13,
         (
             ("index >= descriptor.recurrent_index", "index > descriptor.recurrent_index"),
             ("last_beat ? '0 : index + 24'd1", "index + 24'd1"),
@@ -138,26 +138,34 @@ UNITS = (
         ),
         parameters=(("MAX_BURST_BEATS", 4), ("READS_IN_FLIGHT", 2), ("POINTER_DEPTH", 16)),
         bounded=True,
-        quick_depth=9,
+        slow=True,
+        cover_depth=16,
         helpers=_FETCHER,
         aspect="delivery",
     ),
     Unit(
+        "block_memory",
+        2,
+        (
+            ("if (read_enable) read_data", "read_data"),
+            ("if (write_enable) memory[write_address]", "if (write_enable) memory[read_address]"),
+        ),
+        parameters=(("WIDTH", 4), ("DEPTH", 8)),
+    ),
+    Unit(
         "event_queue",
-        14,
+        2,
         (
             ("if (append_start) length[e][append_layer] <= '0;", ""),
             ("position_base[event_layer] + length", "length"),
             ("left == '0 && !growing[current.layer]", "left == '0"),
             ("current_base <= position_base[play.layer]", "current_base <= '0"),
-            ("assign can_read     = playing && (!offering || request_ready)", "assign can_read = playing"),
-            ("can_read && left[engine];\n", "can_read;\n"),
+            ("playing && (!offering || request_ready)", "playing"),
+            ("if (can_read && left[engine]) begin", "if (can_read) begin"),
             ("request.value          = offered[7:0]", "request.value          = event_value[0]"),
-            ("count += length[e][counted_layer]", "count = length[e][counted_layer]"),
+            ("32'(engine) == ENGINES - 1 ? '0 : engine + 1'b1", "engine"),
         ),
         parameters=(("ENGINES", 2), ("NEURON_DEPTH", 8), ("MAX_LAYERS", 2)),
-        bounded=True,
-        quick_depth=8,
         helpers=(RTL / "kernel_types_pkg.sv", RTL / "block_memory.sv"),
     ),
 )

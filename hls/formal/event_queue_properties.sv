@@ -61,10 +61,15 @@
   end
 
   // Its place in the engine's memory, as block_memory's proof says that it behaves.
+  logic [ENGINES-1:0][ADDRESS_BITS-1:0] writes_at, reads_at;
+  for (genvar e = 0; e < ENGINES; e++) begin : g_at
+    assign writes_at[e] = g_list[e].write_address[ADDRESS_BITS-1:0];
+    assign reads_at[e]  = g_list[e].read_address[ADDRESS_BITS-1:0];
+  end
   logic [ADDRESS_BITS-1:0] place, write_at, read_at;
   assign place    = ADDRESS_BITS'(position_base[layer_of] + place_of);
-  assign write_at = ADDRESS_BITS'(position_base[event_layer] + length[engine_of][event_layer]);
-  assign read_at  = ADDRESS_BITS'(current_base + read_index[engine_of]);
+  assign write_at = writes_at[engine_of];
+  assign read_at  = reads_at[engine_of];
   logic written, shown;
   logic [22:0] stored, expected;
   initial {written, shown} = 2'b00;

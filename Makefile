@@ -36,7 +36,7 @@ help:  ## Show this list
 	@echo "Egret: a sparse event-based GRU and the FPGA kernel that runs it. Commands:"
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 	@echo "Variables: PYTHON, BOARD, MODEL, PROMPT, WORDS, KERNEL, PRESET, RECIPE, TEST_PROCESSES, COUNT, SEED, TOKENS,"
-	@echo "ENVIRONMENT; EGRET_PTB names the folder or zip of the Penn Treebank for what reads it."
+	@echo "RTL_TOKENS, QUICK, ENVIRONMENT; EGRET_PTB names the folder or zip of the Penn Treebank for what reads it."
 
 demo: $(VENV)/.demo  ## Run the shipped model on the virtual PYNQ-Z2: words, then MACs against cycles (no torch)
 	$(IN)/egret run $(MODEL) --prompt "$(PROMPT)" --generate $(WORDS) --board $(BOARD) --check
@@ -62,8 +62,8 @@ equivalence: $(VENV)/.demo  ## Compare every logit of real text with the referen
 	$(IN)/egret run $(MODEL) --text build/ptb.train.txt --tokens $(RTL_TOKENS) --chunk 64 --logits --check \
 		--board $(BOARD)
 
-formal: $(VENV)/.formal  ## Prove properties of RTL units for all inputs (SymbiYosys); planted faults must be seen
-	$(IN)/python hls/formal/prove.py --faults
+formal: $(VENV)/.formal  ## Prove properties of RTL units for all inputs; planted faults must be seen (QUICK=yes: none planted)
+	$(IN)/python hls/formal/prove.py $(if $(filter yes,$(QUICK)),--quick,--faults)
 
 bench: $(VENV)/.bench  ## Measure the kernel: size, sparsity, activity, where cycles go (PRESET=quick, targets, sweep, ...)
 	$(IN)/egret bench --preset $(PRESET) --resume

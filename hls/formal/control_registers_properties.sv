@@ -135,6 +135,8 @@
       taken_together : assert (taken == (s_axi_wvalid && s_axi_wready));
       written_once : assert (s_axi_bvalid == answers);
       read_once : assert (s_axi_rvalid == reads);
+      if (taken && answers) writes_one_by_one : assert (s_axi_bready);
+      if (asked && reads) reads_one_by_one : assert (s_axi_rready);
       all_is_okay : assert (s_axi_bresp == 2'b00 && s_axi_rresp == 2'b00);
       if (b_waits && live) response_holds : assert (s_axi_bvalid);
       if (r_waits && live) data_hold : assert (s_axi_rvalid && s_axi_rdata == rdata_before);

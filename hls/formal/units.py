@@ -25,6 +25,8 @@ class Unit:
     """Files that come before the module's: packages, and modules that it or its properties use."""
     aspect: str = ""
     """Which of a module's properties these are, where it has several files of them."""
+    slow: bool = False
+    """Left out with --quick."""
     cover_depth: int = 20
     """Cycles from reset in which every cover point must be reached."""
 
@@ -39,6 +41,8 @@ class Unit:
             [self.name, *([self.aspect] if self.aspect else []), *(f"{n}={v}" for n, v in self.parameters)]
         )
 
+
+_FETCHER = (RTL / "kernel_types_pkg.sv", RTL / "block_memory.sv", RTL / "sync_fifo.sv")
 
 UNITS = (
     Unit(
@@ -88,7 +92,10 @@ UNITS = (
             ("assign s_axi_wready  = write;", "assign s_axi_wready  = 1'b1;"),
             ("else if (s_axi_rready) begin", "else begin"),
             ("flags <= (flags & ~mask) | (s_axi_wdata & mask)", "flags <= s_axi_wdata"),
-            ("tokens_address[63:32] <= (tokens_address[63:32]", "tokens_address[63:32] <= (tokens_address[31:0]"),
+            (
+                "tokens_address[63:32] <= (tokens_address[63:32]",
+                "tokens_address[63:32] <= (tokens_address[31:0]",
+            ),
             ("s_axi_rdata <= logits_address[63:32]", "s_axi_rdata <= logits_address[31:0]"),
             ("ap_start && ap_idle", "ap_start"),
             ("ap_start     <= auto_restart", "ap_start     <= 1'b0"),
@@ -97,5 +104,68 @@ UNITS = (
             ("== egret_pkg::REG_STATUS_CTRL) status_valid", "== egret_pkg::REG_STATUS) status_valid"),
         ),
         helpers=(RTL / "egret_pkg.sv",),
+    ),
+    Unit(
+        "column_fetcher",
+        2,
+        (
+            ("if (near_boundary) longest_burst = 9'(beats_to_boundary);", ""),
+            ("after_beat > columns_beats", "after_beat > columns_beats + 32'd1"),
+            ("recurrent_beat < forward_beat", "1'b0"),
+            ("|| beyond_section ||", "||"),
+            ("|| checked_beats_high != '0", ""),
+            ("in_flight < FLIGHT_BITS'(READS_IN_FLIGHT)", "in_flight <= FLIGHT_BITS'(READS_IN_FLIGHT)"),
+            ("m_axi_rready && m_axi_rlast;", "m_axi_rlast;"),
+            ("job_high + 32'(job_low[32])", "job_high"),
+            ("else if (m_axi_arready) m_axi_arvalid", "else m_axi_arvalid"),
+            ("burst_known <= job_ready || !burst_issue", "burst_known <= 1'b1"),
+        ),
+        parameters=(("MAX_BURST_BEATS", 4), ("READS_IN_FLIGHT", 2), ("POINTER_DEPTH", 16)),
+        helpers=_FETCHER,
+    ),
+    Unit(
+        "column_fetcher",
+        13,
+        (
+            ("index >= descriptor.recurrent_index", "index > descriptor.recurrent_index"),
+            ("last_beat ? '0 : index + 24'd1", "index + 24'd1"),
+            ("checked_beats - 24'd1", "checked_beats"),
+            ("beat && last_beat;", "beat && m_axi_rlast;"),
+            ("marked_push == popped", "1'b1"),
+            ("if (lookup_advance) begin\n      selected ", "if (lookup_valid) begin\n      selected "),
+            ("&& (!needs_job || job_ready)", "&& job_ready && !burst_known"),
+            ("mark_delay <= {mark_delay[MARK_DELAY-2:0], mark};", "mark_delay <= '0;"),
+        ),
+        parameters=(("MAX_BURST_BEATS", 4), ("READS_IN_FLIGHT", 2), ("POINTER_DEPTH", 16)),
+        bounded=True,
+        slow=True,
+        cover_depth=16,
+        helpers=_FETCHER,
+        aspect="delivery",
+    ),
+    Unit(
+        "block_memory",
+        2,
+        (
+            ("if (read_enable) read_data", "read_data"),
+            ("if (write_enable) memory[write_address]", "if (write_enable) memory[read_address]"),
+        ),
+        parameters=(("WIDTH", 4), ("DEPTH", 8)),
+    ),
+    Unit(
+        "event_queue",
+        2,
+        (
+            ("if (append_start) length[e][append_layer] <= '0;", ""),
+            ("position_base[event_layer] + length", "length"),
+            ("left == '0 && !growing[current.layer]", "left == '0"),
+            ("current_base <= position_base[play.layer]", "current_base <= '0"),
+            ("playing && (!offering || request_ready)", "playing"),
+            ("if (can_read && left[engine]) begin", "if (can_read) begin"),
+            ("request.value          = offered[7:0]", "request.value          = event_value[0]"),
+            ("32'(engine) == ENGINES - 1 ? '0 : engine + 1'b1", "engine"),
+        ),
+        parameters=(("ENGINES", 2), ("NEURON_DEPTH", 8), ("MAX_LAYERS", 2)),
+        helpers=(RTL / "kernel_types_pkg.sv", RTL / "block_memory.sv"),
     ),
 )

@@ -1,4 +1,4 @@
-"""The cocotb test of a memory that answers late and then without a pause: everything that waits is due at once."""
+"""The cocotb test of a memory that answers late, then without a pause: all that waits is due at once."""
 
 from __future__ import annotations
 

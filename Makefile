@@ -29,8 +29,8 @@ TOKENS ?= 100000
 RTL_TOKENS ?= 2000
 ENVIRONMENT ?= python3.10
 
-.PHONY: help demo test boardtests lint sim fuzz equivalence formal bench generate train synth hls bitstream clean \
-	prerequisites
+.PHONY: help demo test boardtests lint sim regress mutate fuzz equivalence formal bench generate train synth hls \
+	bitstream clean prerequisites
 
 help:  ## Show this list
 	@echo "Egret: a sparse event-based GRU and the FPGA kernel that runs it. Commands:"
@@ -50,6 +50,13 @@ boardtests:  ## Run the host's tests as near to a PYNQ image as a PC comes (ENVI
 sim: $(VENV)/.test  ## Run the cocotb benches alone (KERNEL=hls: on the Verilog that Vitis HLS exports)
 	@[ "$(KERNEL)" != hls ] || $(IN)/python hls/scripts/vitis/build_hls.py --check
 	$(WITH_VERILATOR) EGRET_KERNEL=$(KERNEL) $(IN)/pytest tb
+
+regress: $(VENV)/.test  ## Play random scenarios; every coverage point must come up (COUNT=200, SEED=a number to repeat)
+	$(WITH_VERILATOR) $(IN)/python tb/regress.py $(if $(filter command% environment%,$(origin COUNT)),--count $(COUNT)) \
+		$(if $(SEED),--seed $(SEED))
+
+mutate: $(VENV)/.test  ## Switch on small faults of the RTL, one by one: some bench must see each (SEED=1)
+	$(WITH_VERILATOR) $(IN)/python tb/mutate.py $(if $(SEED),--seed $(SEED))
 
 fuzz: $(VENV)/.demo  ## Give mutated model images to the loader, for a night (COUNT=10000, SEED=a number to repeat)
 	$(IN)/python host/tests/fuzz_images.py --count $(COUNT) $(if $(SEED),--seed $(SEED))

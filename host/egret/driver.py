@@ -140,6 +140,7 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
             )
         self._reload()
         self._written.clear()
+        self._interrupt.forget()
         self._running, self.timed_out = None, False
 
     async def wait_async(self, timeout_s: float) -> None:

@@ -77,22 +77,22 @@ class Session:
     def close(self) -> None:
         """Free the buffers, after the kernel has ended what it may still be doing; see settle().
 
-        After a time-out the bitstream is loaded anew, as recover() does, and nothing waited for again. Where
-        that is not possible and the kernel does not end, the buffers stay allocated: it may still write to
-        them.
+        Where it does not end, the buffers stay allocated: it may still write to them.
         """
-        if self.kernel.timed_out and self.kernel.reloadable:
-            self.kernel.reload()
         self.settle()
         self._image = None
         while self._buffers:
             self._buffers.popitem()[1].freebuffer()
 
     def settle(self) -> None:
-        """Wait for the end of a command that Ctrl-C, a cancelled task or a time-out left running.
+        """Wait for the end of a command that Ctrl-C or a cancelled task left running.
 
-        Raises RunError if it does not end in time.
+        After a time-out the bitstream is loaded anew, as recover() does, and nothing waited for again; where
+        that is not possible the kernel gets its time once more. Raises RunError if it does not end in time.
         """
+        if self.kernel.timed_out and self.kernel.reloadable:
+            self._image = None
+            self.kernel.reload()
         if self.kernel.running:
             self.kernel.wait(self.timeout_s)
 

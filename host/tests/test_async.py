@@ -153,8 +153,8 @@ def test_an_awaited_start_takes_few_register_accesses(
         del board.read_registers
         before = board.accesses
         asyncio.run(collected(async_runs.stream(session, TOKENS[:4])))
-        # start; is it pending, is it done; clear it: read and write; is it done; its end as wait() sees it
-        assert board.accesses - before == 7
+        # start; is it pending, is it done; clear it: read and write; is it done; its end; status
+        assert board.accesses - before == 8
         finish_when_polled(board)
 
 

@@ -140,8 +140,9 @@ def test_a_network_runs_on_a_remote_board_with_few_messages(
     assert result["logits"] == trace.logits[16:].tolist()
     assert (result["board"], result["device"], result["interrupt"]) == ("pynq-z2", "RemoteDevice", False)
     assert result["clock"] == 150
-    # Of one start, whatever the number of its tokens: the start and one poll (this kernel is done at once).
-    assert spent["register"] == 2
+    # Of one start, whatever the number of its tokens: the start, one poll (this kernel is done at once), the
+    # status.
+    assert spent["register"] == 3
     assert spent["address"] == 0  # asking for a buffer's address is a message too; once is enough
     # Counters and tokens: write, flush. Counters and results: invalidate, read.
     assert spent["buffer"] == 8

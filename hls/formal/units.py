@@ -125,7 +125,7 @@ UNITS = (
     ),
     Unit(
         "column_fetcher",
-        13,
+        12,
         (
             ("index >= descriptor.recurrent_index", "index > descriptor.recurrent_index"),
             ("last_beat ? '0 : index + 24'd1", "index + 24'd1"),

@@ -132,7 +132,7 @@ UNITS = (
             ("checked_beats - 24'd1", "checked_beats"),
             ("beat && last_beat;", "beat && m_axi_rlast;"),
             ("marked_push == popped", "1'b1"),
-            ("if (lookup_advance) begin\n      selected ", "if (lookup_valid) begin\n      selected "),
+            ("descriptor_push = checked_advance && needs_job", "descriptor_push = checked_advance"),
             ("&& (!needs_job || job_ready)", "&& job_ready && !burst_known"),
             ("mark_delay <= {mark_delay[MARK_DELAY-2:0], mark};", "mark_delay <= '0;"),
         ),

@@ -67,12 +67,19 @@ class Outcome:
 
 
 def what_failed(log: str) -> str:
-    """Return the broken AXI rule, or the cocotb test that failed, by the log of a simulation."""
+    """Return the broken AXI rule, or the cocotb test that failed, by the log of a simulation.
+
+    RuntimeError where there is neither: a bench that could not run has seen nothing.
+    """
     rule = re.search(r"breaks the rule (\w+)", log)
     if rule:
         return f"AXI rule `{rule[1]}`"
     test = re.search(r"(\w+\.[\w/=]+) failed", log)
-    return f"`{test[1]}`" if test else "the simulation stopped"
+    if test:
+        return f"`{test[1]}`"
+    if "%Error" in log:
+        return "an assertion of the RTL"
+    raise RuntimeError(f"A bench did not run:\n{log[-2000:]}")
 
 
 def run_benches(fault: Fault | None, seed: int, rtl: Path, builds: Path, results: Path) -> Outcome:

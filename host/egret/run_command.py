@@ -157,7 +157,8 @@ def _input_tokens(arguments: argparse.Namespace, vocabulary: Vocabulary) -> npt.
     if arguments.text:
         tokens = vocabulary.encode_lines(read_text(arguments.text))
         if tokens.size == 0:
-            raise EgretError(f"{arguments.text} holds no words.")
+            where = "Standard input" if str(arguments.text) == "-" else arguments.text
+            raise EgretError(f"{where} holds no words.")
     else:
         tokens = vocabulary.encode_prompt(arguments.prompt or "")
     return tokens[: arguments.tokens] if arguments.tokens else tokens

@@ -171,7 +171,7 @@ class Network:
                 yield step
 
     def reset(self) -> None:
-        """Go back to the state after opening; after an error, a time-out or Ctrl-C the model is loaded again."""
+        """Go back to the state after opening; after an error, time-out or Ctrl-C it is loaded again."""
         self._check_open()
         self._session.settle()
         if self._session.loaded:

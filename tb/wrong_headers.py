@@ -32,6 +32,7 @@ def wrong_words(
         (2, 64),  # bytes of the image: less than a header
         (6, 0),  # layers
         (6, 9),
+        (6, 16 + layers),  # the right count in its low bits
         (7, 0),  # vocabulary
         (FIRST_LAYER_WORD, 0),
         # an engine's pointers, their count, neurons, decoder, table, columns and their beats

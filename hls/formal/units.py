@@ -166,6 +166,6 @@ UNITS = (
             ("32'(engine) == ENGINES - 1 ? '0 : engine + 1'b1", "engine"),
         ),
         parameters=(("ENGINES", 2), ("NEURON_DEPTH", 8), ("MAX_LAYERS", 2)),
-        helpers=(RTL / "kernel_types_pkg.sv", RTL / "block_memory.sv"),
+        helpers=(RTL / "kernel_types_pkg.sv", RTL / "block_memory.sv", RTL / "clock_gate.sv"),
     ),
 )

@@ -45,7 +45,7 @@ def test_a_build_is_delivered_to_where_the_driver_looks(board: str, tmp_path: Pa
     build.deliver(board, places)
     assert {path.name for path in places.board.iterdir()} == {"egret.bit", "egret.hwh"}
     assert (places.board / "egret.hwh").read_bytes() == (places.build / "egret.hwh").read_bytes()
-    boards = vivado_inputs.REPOSITORY / "host" / "egret" / "boards.py"
+    boards = vivado_inputs.REPOSITORY / "host" / "egret" / "real_board.py"
     assert '"bitstreams" / board.name / "egret.bit"' in boards.read_text(encoding="utf-8")
     own = vivado_inputs.folders(board, "rtl").board
     assert own == vivado_inputs.REPOSITORY / "bitstreams" / board

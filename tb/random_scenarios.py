@@ -105,7 +105,7 @@ def draw_scenario(seed: int, number: int, build: Build) -> Scenario:
         number=number,
         networks=(networks[0], networks[1]),
         network_seed=draw.randrange(1 << 31),
-        timing=draw_timing(draw, turn("memory", ("at once", "deep and slow", "random", "random"))),
+        timing=draw_timing(draw, turn("memory", ("at once", "deep and slow", "slow to write", "random"))),
         control_stalls=draw.choice((0.0, 0.3)),
         memory_base=MEMORY_BASE if across is None else (1 << 32) - MEMORY_BYTES // 2,
         across_4_gb=across,
@@ -185,7 +185,7 @@ def _draw_size(draw: random.Random, slots: int, layers: int) -> int:
 
 
 def draw_timing(draw: random.Random, kind: str) -> MemoryTiming:
-    """Return a memory that answers at once, one that is deep and slow, or a random one with stalls."""
+    """Return a memory that answers at once, is deep and slow, is slow to write, or stalls at random."""
     if kind == "at once":
         return MemoryTiming(stalls={}, reads_ahead=16, writes_ahead=8, write_beats_ahead=64)
     if kind == "deep and slow":
@@ -197,6 +197,8 @@ def draw_timing(draw: random.Random, kind: str) -> MemoryTiming:
             writes_ahead=8,
             write_beats_ahead=128,
         )
+    if kind == "slow to write":
+        return MemoryTiming(stalls={"aw": 0.9, "w": 0.8}, reads_ahead=4, writes_ahead=1, write_beats_ahead=1)
     return MemoryTiming(
         stalls={channel: draw.choice((0.0, 0.2, 0.5)) for channel in ("ar", "r", "aw", "w", "b")},
         latency=draw.choice(((0, 0), (0, 12), (30, 30))),

@@ -22,6 +22,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY / folder) for folder in ("host", "tb")]
 
 from egret import kernel  # noqa: E402
+from egret.build_words import words_of  # noqa: E402
 from egret.packer import column_beats, pack  # noqa: E402
 from egret.reference import ReferenceModel, Trace  # noqa: E402
 from kernel_cases import CASES, Case, make_checkpoint  # noqa: E402
@@ -177,25 +178,8 @@ class VectorMaker:
             words[first : first + len(values)] = values
 
         put("identity", kernel.MAGIC << 32 | kernel.KERNEL_VERSION)
-        put(
-            "build",
-            build.engines
-            | build.lanes << 8
-            | build.weight_bits << 16
-            | build.gap_bits << 24
-            | build.bus_bytes << 32
-            | build.accumulator_bits << 40
-            | kernel.MAX_LAYERS << 48
-            | build.decoder_lanes << 56,
-        )
-        put("decoder_build", build.decoder_weight_bits | build.decoder_gap_bits << 8)
-        put(
-            "limits",
-            build.neuron_depth - 1
-            | build.accumulator_depth - 1 << 16
-            | build.logit_depth - 1 << 32
-            | build.pointer_depth - 1 << 48,
-        )
+        for name, value in words_of(build).items():
+            put(name, value)
         put("status", status)
         if trace is not None:
             put("macs", int(trace.macs.sum()))

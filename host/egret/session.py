@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pynq
 
 from egret import kernel as contract
+from egret.build_words import build_of
 from egret.driver import EgretKernel, KernelError
 from egret.errors import EgretError, RunError
 from egret.image import ModelImage
@@ -343,30 +344,4 @@ def _describe(layout: Layout) -> str:
     return (
         f"{layout.engines} engines, {8 * layout.bus_bytes}-bit beats of {layout.entry_format} and "
         f"accumulators of {layout.accumulator_bits} bits"
-    )
-
-
-def build_of(words: npt.NDArray[np.uint64]) -> Build:
-    """Return the build that a counters block, uint64 [COUNTERS_BYTES / 8], describes.
-
-    What the block does not tell (burst length, reads in flight: packing does not depend on them) has the
-    default. Raises EgretError for values no kernel can have.
-    """
-    build, decoder, limits = (
-        int(words[contract.COUNTERS[name][0]]) for name in ("build", "decoder_build", "limits")
-    )
-    return Build(
-        engines=build & 0xFF,
-        lanes=build >> 8 & 0xFF,
-        weight_bits=build >> 16 & 0xFF,
-        gap_bits=build >> 24 & 0xFF,
-        bus_bytes=build >> 32 & 0xFF,
-        accumulator_bits=build >> 40 & 0xFF,
-        decoder_lanes=build >> 56,
-        decoder_weight_bits=decoder & 0xFF,
-        decoder_gap_bits=decoder >> 8 & 0xFF,
-        neuron_depth=(limits & 0xFFFF) + 1,
-        accumulator_depth=(limits >> 16 & 0xFFFF) + 1,
-        logit_depth=(limits >> 32 & 0xFFFF) + 1,
-        pointer_depth=(limits >> 48) + 1,
     )

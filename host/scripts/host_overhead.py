@@ -22,6 +22,7 @@ import numpy as np
 import pynq
 
 from egret import kernel as contract
+from egret.build_words import words_of
 from egret.driver import EgretOverlay
 from egret.kernel import BOARDS, Board
 from egret.network import Network
@@ -48,23 +49,7 @@ class InstantKernel:
         self.memory, self.base, self.seconds = memory, base, 0.0
         self.registers: dict[int, int] = {}
         self.block = np.zeros(contract.COUNTERS_BYTES // 8, dtype=np.uint64)
-        words = {
-            "identity": IDENTITY,
-            "build": build.engines
-            | build.lanes << 8
-            | build.weight_bits << 16
-            | build.gap_bits << 24
-            | build.bus_bytes << 32
-            | build.accumulator_bits << 40
-            | contract.MAX_LAYERS << 48
-            | build.decoder_lanes << 56,
-            "decoder_build": build.decoder_weight_bits | build.decoder_gap_bits << 8,
-            "limits": build.neuron_depth - 1
-            | (build.accumulator_depth - 1) << 16
-            | (build.logit_depth - 1) << 32
-            | (build.pointer_depth - 1) << 48,
-        }
-        for name, value in words.items():
+        for name, value in {"identity": IDENTITY, **words_of(build)}.items():
             self.block[contract.COUNTERS[name][0]] = value
 
     def write_register(self, offset: int, value: int) -> None:

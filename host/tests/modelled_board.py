@@ -12,6 +12,7 @@ import numpy as np
 from pynq.buffer import PynqBuffer
 
 from egret import kernel as contract
+from egret.build_words import words_of
 from egret.checkpoint import Checkpoint
 from egret.image import ModelImage
 from egret.kernel import Build
@@ -161,19 +162,7 @@ class ModelledBoard:
         words = np.zeros(contract.COUNTERS_BYTES // 8, dtype=np.uint64)
         values: dict[str, int] = {
             "identity": self.identity,
-            "build": build.engines
-            | build.lanes << 8
-            | build.weight_bits << 16
-            | build.gap_bits << 24
-            | build.bus_bytes << 32
-            | build.accumulator_bits << 40
-            | contract.MAX_LAYERS << 48
-            | build.decoder_lanes << 56,
-            "decoder_build": build.decoder_weight_bits | build.decoder_gap_bits << 8,
-            "limits": build.neuron_depth - 1
-            | (build.accumulator_depth - 1) << 16
-            | (build.logit_depth - 1) << 32
-            | (build.pointer_depth - 1) << 48,
+            **words_of(build),
             "status": self.status,
             "cycles": 1000,
             "write_cycles": 7,

@@ -65,7 +65,7 @@ class TorchLayer(nn.Module):
 
     def initial_state(self, streams: int) -> tuple[Tensor, Tensor]:
         """Return zeros; a GRU has no cells besides its outputs, its second tensor stays zero."""
-        zeros = torch.zeros(streams, self.neurons)
+        zeros = self.input_weights.new_zeros(streams, self.neurons)
         return zeros, zeros.clone()
 
     def forward(
@@ -79,7 +79,7 @@ class TorchLayer(nn.Module):
         if recurrent_dropout:
             raise ValueError("torch's layers have no dropout of recurrent weights")
         output, cell = (tensor[None].contiguous() for tensor in state)
-        with torch.autocast("cpu", torch.bfloat16, enabled=product_type == torch.bfloat16):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=product_type == torch.bfloat16):
             if self.cell == "gru":
                 outputs, after = self.network(x, output)
             else:

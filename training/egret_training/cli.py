@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         help="folder of the run (default: runs/ and the recipe's name; torchrun takes --run for its own)",
     )
+    _add_device(train)
     train.add_argument("--until", metavar="PHASE", help="stop after this phase")
     train.add_argument("--model", type=Path, metavar="NPZ", help="also export the result to this checkpoint")
 
@@ -148,7 +149,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     benchmark.add_argument("--size", choices=("small", "paper"), default="small")
     benchmark.add_argument("--updates", type=int, default=5, help="how many count (default: %(default)s)")
+    _add_device(benchmark)
     return parser
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="where to compute (default: a GPU where torch finds one)",
+    )
+    parser.add_argument(
+        "--eager",
+        action="store_true",
+        help="on a GPU, launch every operation by itself: nothing compiled, no CUDA graph (to find faults)",
+    )
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -170,12 +186,14 @@ def _corpus(path: Path | None, words: int | None) -> Any:
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    from egret_training.execution import choose_execution
     from egret_training.recipe import load_recipe
     from egret_training.train import Trainer
 
     recipe = load_recipe(arguments.recipe)
     run = arguments.run or Path("runs") / recipe.name
-    trainer = Trainer(recipe, _corpus(arguments.data, recipe.vocabulary), run)
+    execution = choose_execution(arguments.device, arguments.eager)
+    trainer = Trainer(recipe, _corpus(arguments.data, recipe.vocabulary), run, execution)
     trainer.run(arguments.until)
     trainer.group.close()
     if arguments.model is not None and trainer.group.first:
@@ -249,12 +267,15 @@ def _plot(arguments: argparse.Namespace) -> None:
 
 def _benchmark(arguments: argparse.Namespace) -> None:
     from egret_training.benchmark import SIZES, measure, table
+    from egret_training.execution import choose_execution
 
     if arguments.updates < 1:
         raise EgretError(f"--updates must be at least 1; it is {arguments.updates}.")
     size = SIZES[arguments.size]
-    print(f"{arguments.size}: {size}, threads: {arguments.threads}")
-    print(table(measure(size, arguments.updates)))
+    execution = choose_execution(arguments.device, arguments.eager)
+    on = f"threads: {arguments.threads}" if execution.device.type == "cpu" else execution.device_name
+    print(f"{arguments.size}: {size}, {on}")
+    print(table(measure(size, arguments.updates, execution)))
 
 
 def _compare(arguments: argparse.Namespace) -> None:

@@ -34,8 +34,8 @@ class Constraints:
             self.masks = prune_at_a_stroke(
                 model,
                 phase.pruning,
-                data.streams(corpus.train, MOMENT_STREAMS),
-                corpus.log_frequencies().exp(),
+                data.streams(corpus.train, MOMENT_STREAMS).to(model.embedding.device),
+                corpus.log_frequencies().exp().to(model.embedding.device),
             )
         _limit_decoder(model, phase)
 

@@ -19,7 +19,8 @@ class Group:
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = int(os.environ.get("RANK", "0"))
         if self.size > 1 and not torch_distributed.is_initialized():
-            torch_distributed.init_process_group("gloo")
+            both = torch_distributed.is_nccl_available() and torch.cuda.is_available()
+            torch_distributed.init_process_group("cpu:gloo,cuda:nccl" if both else "gloo")
 
     @property
     def first(self) -> bool:

@@ -12,7 +12,9 @@ window is one matrix product ahead of it, the weight gradients are one each afte
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import torch
@@ -68,6 +70,92 @@ class FloatArithmetic:
 FLOAT = FloatArithmetic()
 
 
+def advance(
+    arithmetic: StepArithmetic,
+    inputs: Tensor,
+    product: Tensor,
+    reset_bias: Tensor,
+    threshold: Tensor,
+    cell: Tensor,
+) -> tuple[Tensor, ...]:
+    """Return what a step makes of the product with the last outputs, [streams, 3H].
+
+    That is z, r, g, gr, c~, o, y' (see StepArithmetic), the new cell, and y' in the product's dtype.
+    """
+    z, r, g, gr, c, o, y = arithmetic.step(inputs, product.to(inputs.dtype), reset_bias, threshold, cell)
+    return z, r, g, gr, c, o, y, torch.addcmul(c, o, threshold, value=-1), y.to(product.dtype)
+
+
+def step_slopes(
+    before: Tensor,
+    z: Tensor,
+    r: Tensor,
+    g: Tensor,
+    gr: Tensor,
+    c: Tensor,
+    threshold: Tensor,
+    surrogate: Surrogate,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return the derivatives that do not depend on the gradients which flow back in time, of any shape.
+
+    Of c~ by the sums of z and of g, of the sum of g by that of r, and the surrogate's of o by c~.
+    """
+    to_event = (c - threshold).abs_().mul_(-surrogate.slope).add_(1.0).clamp_(min=0.0).mul_(surrogate.height)
+    to_z = (before - g).mul_(z).mul_(1 - z)
+    to_g = (1 - z).mul_(1 - g * g)
+    to_r = gr.mul(r).mul_(1 - r)
+    return to_z, to_r, to_g, to_event
+
+
+def retreat(
+    grad_output: Tensor,
+    product: Tensor,
+    grad_cell: Tensor,
+    grad_threshold: Tensor,
+    z: Tensor,
+    r: Tensor,
+    o: Tensor,
+    slopes: tuple[Tensor, Tensor, Tensor, Tensor],
+    jump: Tensor | float,
+    threshold: Tensor,
+    event_cost: Tensor | float,
+) -> tuple[Tensor, ...]:
+    """Return what one step back makes of the gradients of its output and new cell, [streams, H] each.
+
+    `product` is the part of the output's gradient that came by the recurrent weights, `slopes` what
+    step_slopes returned for the step. Returns the gradients of the sums of z, r, gr and g, the first three
+    once more side by side in the product's dtype, and the gradients of the cell and (summed up) threshold.
+    """
+    to_z, to_r, to_g, to_event = slopes
+    grad_y = grad_output + product.to(grad_output.dtype)
+    through = torch.addcmul(grad_y * jump, grad_cell, threshold, value=-1)
+    through.add_(event_cost).mul_(to_event)
+    grad_threshold = grad_threshold - torch.addcmul(through, grad_cell, o).sum(0)
+    grad_c = torch.addcmul(grad_cell, grad_y, o).add_(through)
+    of_g = grad_c * to_g
+    of_z, of_r, of_gr = grad_c * to_z, of_g * to_r, of_g * r
+    operand = torch.cat((of_z, of_r, of_gr), dim=1).to(product.dtype)
+    return of_z, of_r, of_gr, of_g, operand, grad_c.mul_(z), grad_threshold
+
+
+@dataclass(frozen=True)
+class ElementWise:
+    """The three functions above, as they are or compiled: what a run does between its matrix products."""
+
+    advance: Callable[..., tuple[Tensor, ...]] = advance
+    step_slopes: Callable[..., tuple[Tensor, ...]] = step_slopes
+    retreat: Callable[..., tuple[Tensor, ...]] = retreat
+
+
+EAGER = ElementWise()
+
+
+@lru_cache
+def fused() -> ElementWise:
+    """Return the functions compiled by torch, each to a kernel or two: on a GPU launches are what costs."""
+    return ElementWise(*(torch.compile(part, dynamic=False) for part in (advance, step_slopes, retreat)))
+
+
 class EgruRun(torch.autograd.Function):
     """A layer over a window, from the products with its inputs to its outputs."""
 
@@ -85,81 +173,80 @@ class EgruRun(torch.autograd.Function):
         surrogate,
         activity_target=None,
         activity_weight=0.0,
+        element_wise=EAGER,
     ):
         """Run T steps for S streams.
 
         inputs [T, S, 3H]: products with the layer's inputs, biases included; recurrent_weights [3H, H];
         reset_bias, threshold [H]; output, cell [S, H]: the state. `arithmetic` is a StepArithmetic,
-        `product_type` the dtype of the operands of matrix products, `surrogate` a Surrogate. Returns outputs
-        [T, S, H] and the new cell [S, H], which carries no gradient (windows are truncated).
+        `product_type` the dtype of the operands of matrix products, `surrogate` a Surrogate, `element_wise`
+        an ElementWise. Returns outputs [T, S, H] and the new cell [S, H], which carries no gradient (windows
+        are truncated).
 
         Where `activity_target` is given, the gradients are those of the loss plus
         activity_weight * max(0, a - activity_target)^2, a being the share of events among outputs.
         """
         steps, streams, neurons = inputs.shape[0], output.shape[0], output.shape[1]
-        outputs = inputs.new_empty(steps + 1, streams, neurons)
-        outputs[0] = output
         transposed = recurrent_weights.to(product_type).t()
-        saved = inputs.new_empty(7, steps, streams, neurons)
+        operand = output.to(product_type)
+        every, operands = [], []
         for t in range(steps):
-            recurrent = (outputs[t].to(product_type) @ transposed).to(inputs.dtype)
-            z, r, g, gr, c, o, y = arithmetic.step(inputs[t], recurrent, reset_bias, threshold, cell)
-            outputs[t + 1] = y
-            for slot, value in enumerate((z, r, g, gr, c, o, cell)):
-                saved[slot, t] = value
-            cell = torch.addcmul(c, o, threshold, value=-1)
-        ctx.save_for_backward(saved, outputs, recurrent_weights, threshold)
-        ctx.product_type, ctx.surrogate = product_type, surrogate
+            operands.append(operand)
+            *kept, after, operand = element_wise.advance(
+                arithmetic, inputs[t], operand @ transposed, reset_bias, threshold, cell
+            )
+            every.append((*kept, cell))
+            cell = after
+        saved = inputs.new_empty(8, steps, streams, neurons)
+        for slot, values in zip(saved, zip(*every, strict=True), strict=True):
+            torch.stack(values, out=slot)
+        outputs, events = saved[6], saved[5]
+        ctx.save_for_backward(saved, torch.cat(operands), recurrent_weights, threshold)
+        ctx.product_type, ctx.surrogate, ctx.element_wise = product_type, surrogate, element_wise
         ctx.event_cost = 0.0
         if activity_target is not None:
-            excess = float(saved[5].mean()) - activity_target
-            ctx.event_cost = 2.0 * activity_weight * max(0.0, excess) / saved[5].numel()
+            # (A tensor, as a GPU is not waited for.)
+            excess = events.mean().double() - activity_target
+            ctx.event_cost = excess.clamp_(min=0.0).mul_(2.0 * activity_weight).div_(events.numel())
         ctx.mark_non_differentiable(cell)
-        return outputs[1:], cell
+        return outputs, cell
 
     @staticmethod
     def backward(ctx, grad_outputs, _grad_cell):
-        saved, outputs, recurrent_weights, threshold = ctx.saved_tensors
+        saved, last_outputs, recurrent_weights, threshold = ctx.saved_tensors
         weights = recurrent_weights.to(ctx.product_type)
-        z, r, g, gr, c, o, before = saved.unbind(0)
+        z, r, g, gr, c, o, _, before = saved.unbind(0)
         steps, streams, neurons = z.shape
-        slope, jump = ctx.surrogate.slope, ctx.surrogate.jump
-        # Everything that does not depend on the gradients that flow back in time, for all steps at once.
-        surrogate = (c - threshold).abs_().mul_(-slope).add_(1.0).clamp_(min=0.0).mul_(ctx.surrogate.height)
-        to_z = (before - g).mul_(z).mul_(1 - z)
-        to_g = (1 - z).mul_(1 - g * g)
-        to_r = gr.mul(r).mul_(1 - r)
-        grad_sums = saved.new_empty(steps, streams, 4 * neurons)  # z, r, gr, g
+        element_wise, jump = ctx.element_wise, ctx.surrogate.jump
+        slopes = element_wise.step_slopes(before, z, r, g, gr, c, threshold, ctx.surrogate)
         grad_threshold = torch.zeros_like(threshold)
-        grad_y = grad_outputs[steps - 1]
-        grad_cell = torch.zeros_like(grad_y)
+        product = grad_outputs.new_zeros(streams, neurons, dtype=ctx.product_type)
+        grad_cell = torch.zeros_like(grad_outputs[0])
+        every, operands = [], []
         for t in range(steps - 1, -1, -1):
-            to_event = grad_y * (c[t] if jump is None else jump)
-            through = torch.addcmul(to_event, grad_cell, threshold, value=-1)
-            through.add_(ctx.event_cost).mul_(surrogate[t])
-            grad_threshold.sub_(torch.addcmul(through, grad_cell, o[t]).sum(0))
-            grad_c = torch.addcmul(grad_cell, grad_y, o[t]).add_(through)
-            sums = grad_sums[t]
-            candidate = sums[:, 3 * neurons :]
-            torch.mul(grad_c, to_g[t], out=candidate)
-            torch.mul(grad_c, to_z[t], out=sums[:, :neurons])
-            torch.mul(candidate, to_r[t], out=sums[:, neurons : 2 * neurons])
-            torch.mul(candidate, r[t], out=sums[:, 2 * neurons : 3 * neurons])
-            grad_cell = grad_c.mul_(z[t])
+            *sums, operand, grad_cell, grad_threshold = element_wise.retreat(
+                grad_outputs[t],
+                product,
+                grad_cell,
+                grad_threshold,
+                z[t],
+                r[t],
+                o[t],
+                tuple(slope[t] for slope in slopes),
+                c[t] if jump is None else jump,
+                threshold,
+                ctx.event_cost,
+            )
+            every.append(sums)
+            operands.append(operand)
             # Also at t = 0: its result, the gradient of the state, is not wanted, so it is skipped there.
             if t:
-                grad_y = torch.add(
-                    grad_outputs[t - 1],
-                    (sums[:, : 3 * neurons].to(ctx.product_type) @ weights).to(sums.dtype),
-                )
-        recurrent_sums = grad_sums[..., : 3 * neurons].reshape(steps * streams, 3 * neurons)
-        last_outputs = outputs[:-1].reshape(steps * streams, neurons)
-        grad_weights = (recurrent_sums.to(ctx.product_type).t() @ last_outputs.to(ctx.product_type)).to(
-            saved.dtype
-        )
-        grad_inputs = torch.cat((grad_sums[..., : 2 * neurons], grad_sums[..., 3 * neurons :]), dim=-1)
-        grad_bias = recurrent_sums[:, 2 * neurons :].sum(0)
-        return grad_inputs, grad_weights, grad_bias, grad_threshold, *(None,) * 7
+                product = operand @ weights
+        of_z, of_r, of_gr, of_g = zip(*reversed(every), strict=True)
+        grad_weights = (torch.cat(operands[::-1]).t() @ last_outputs).to(saved.dtype)
+        grad_inputs = torch.cat([torch.stack(values) for values in (of_z, of_r, of_g)], dim=-1)
+        grad_bias = torch.cat(of_gr).sum(0)
+        return grad_inputs, grad_weights, grad_bias, grad_threshold, *(None,) * 8
 
 
 class MixedLinear(torch.autograd.Function):
@@ -204,10 +291,11 @@ class EgruLayer(nn.Module):
         """The share of neurons that training lets fire for free; None: any."""
         self.activity_weight = 0.0
         self.surrogate = Surrogate()
+        self.element_wise = EAGER
 
     def initial_state(self, streams: int) -> tuple[Tensor, Tensor]:
         """Return (outputs, cells) of `streams` streams at rest, [streams, H] each."""
-        zeros = torch.zeros(streams, self.neurons, dtype=self.bias.dtype)
+        zeros = self.bias.new_zeros(streams, self.neurons)
         return zeros, zeros.clone()
 
     def forward(
@@ -235,6 +323,7 @@ class EgruLayer(nn.Module):
             self.surrogate,
             self.activity_target,
             self.activity_weight,
+            self.element_wise,
         )
         return outputs, (outputs[-1].detach(), cell)
 

@@ -11,7 +11,12 @@ import math
 import torch
 from torch import Tensor
 
-BLOCK_ROWS = 140
+CPU_BLOCK_ROWS, GPU_BLOCK_ROWS = 140, 8960
+"""What fits the second-level cache of a processor; a whole window for a GPU, which wants large products."""
+
+
+def _block_rows(hidden: Tensor) -> int:
+    return CPU_BLOCK_ROWS if hidden.device.type == "cpu" else GPU_BLOCK_ROWS
 
 
 class DecoderCrossEntropy(torch.autograd.Function):
@@ -28,9 +33,10 @@ class DecoderCrossEntropy(torch.autograd.Function):
         grad_hidden = torch.empty_like(hidden)
         grad_weights = torch.zeros_like(weights)
         grad_bias = torch.zeros_like(bias)
-        loss = torch.zeros((), dtype=torch.float64)
-        for first in range(0, rows, BLOCK_ROWS):
-            block = slice(first, min(first + BLOCK_ROWS, rows))
+        loss = hidden.new_zeros((), dtype=torch.float64)
+        block_rows = _block_rows(hidden)
+        for first in range(0, rows, block_rows):
+            block = slice(first, min(first + block_rows, rows))
             logits = (operand[block] @ columns.t()).to(hidden.dtype).add_(bias)
             wanted = targets[block, None]
             chosen = logits.gather(1, wanted)
@@ -63,7 +69,10 @@ def decoder_cross_entropy(
 
 def _scaled(gradients: tuple[Tensor, ...], scale: Tensor) -> tuple[Tensor, ...]:
     """Return gradients times a scalar; nothing is copied where that is 1, as it is for the loss itself."""
-    return gradients if float(scale) == 1.0 else tuple(gradient * scale for gradient in gradients)
+    # (On a GPU to look at it would be to wait for it.)
+    if scale.device.type == "cpu" and float(scale) == 1.0:
+        return gradients
+    return tuple(gradient * scale for gradient in gradients)
 
 
 class SampledCrossEntropy(torch.autograd.Function):
@@ -82,21 +91,24 @@ class SampledCrossEntropy(torch.autograd.Function):
         columns = torch.cat((weights[:head].to(product_type), weights[tail].to(product_type)))
         stands_for = math.log((weights.shape[0] - head) / tail.numel())
         column_bias = torch.cat((bias[:head], bias[tail] + stands_for))
-        column_of = torch.full((weights.shape[0],), -1, dtype=torch.int64)
-        column_of[:head] = torch.arange(head)
-        column_of[tail] = torch.arange(head, words)
+        column_of = tail.new_full((weights.shape[0],), -1)
+        column_of[:head] = torch.arange(head, device=tail.device)
+        column_of[tail] = torch.arange(head, words, device=tail.device)
         target_column, target_weights = column_of[targets], weights[targets]
         target_logit = (hidden * target_weights).sum(1).add_(bias[targets])
         grad_target = torch.empty_like(target_logit)
         grad_hidden = torch.empty_like(hidden)
-        grad_columns = torch.zeros(words, hidden.shape[1], dtype=hidden.dtype)
+        grad_columns = hidden.new_zeros(words, hidden.shape[1])
         grad_column_bias = torch.zeros_like(column_bias)
-        loss = torch.zeros((), dtype=torch.float64)
-        for first in range(0, rows, BLOCK_ROWS):
-            block = slice(first, min(first + BLOCK_ROWS, rows))
+        loss = hidden.new_zeros((), dtype=torch.float64)
+        block_rows = _block_rows(hidden)
+        for first in range(0, rows, block_rows):
+            block = slice(first, min(first + block_rows, rows))
             logits = (operand[block] @ columns.t()).to(hidden.dtype).add_(column_bias)
-            present = (target_column[block] >= 0).nonzero()[:, 0]
-            logits[present, target_column[block][present]] = -math.inf
+            # A target that is among the columns counts as itself, and not there.
+            column = target_column[block, None]
+            there = column.clamp(min=0)
+            logits.scatter_(1, there, logits.gather(1, there).masked_fill_(column >= 0, -math.inf))
             own = target_logit[block]
             peak = torch.maximum(logits.amax(1), own)
             share = logits.sub_(peak[:, None]).exp_()
@@ -137,7 +149,13 @@ def sampled_cross_entropy(
     `sample` is (head, tail): how many of the most frequent words always count, and how many of the others.
     """
     head, count = sample
-    tail = torch.randperm(weights.shape[0] - head)[:count].add_(head)
+    others = weights.shape[0] - head
+    if weights.device.type == "cpu":
+        tail = torch.randperm(others)[:count]
+    else:
+        # (A permutation that can be part of a recorded graph.)
+        tail = torch.rand(others, device=weights.device).argsort()[:count]
+    tail = tail + head
     return SampledCrossEntropy.apply(
         hidden.reshape(-1, hidden.shape[-1]), weights, bias, targets.reshape(-1), head, tail, product_type
     )

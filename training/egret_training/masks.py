@@ -68,7 +68,7 @@ def _best_within_gaps(sizes: Tensor, keep: int, span: int) -> Tensor:
 
 def _longest_step(mask: Tensor) -> Tensor:
     """Return the most rows from one True to the next, int64 [strips]; the first counts from row -1."""
-    row = torch.arange(mask.shape[1])
+    row = torch.arange(mask.shape[1], device=mask.device)
     last = torch.where(mask, row, -1).cummax(1).values
     before = torch.nn.functional.pad(last[:, :-1], (1, 0), value=-1)
     return torch.where(mask, row - before, 0).amax(1)
@@ -85,8 +85,8 @@ def _priced_within_gaps(sizes: Tensor, ranked: Tensor, keep: int, span: int) -> 
     low = ranked[:, keep - 1] if keep else ranked[:, 0]
     high = ranked[:, keep // 2].clone()
     best = torch.zeros_like(sizes, dtype=torch.bool)
-    found = torch.zeros(sizes.shape[0], dtype=torch.bool)
     price = high
+    found = torch.zeros_like(price, dtype=torch.bool)
     for _ in range(BISECTIONS):
         mask = _best_at_price(sizes, price, span)
         fits = mask.sum(1) <= keep
@@ -98,7 +98,7 @@ def _priced_within_gaps(sizes: Tensor, ranked: Tensor, keep: int, span: int) -> 
         high = torch.where(found, high, price)
     missing = keep - best.sum(1)
     # Before the last kept row any row may be added; behind it, one after the other.
-    row = torch.arange(sizes.shape[1])[None]
+    row = torch.arange(sizes.shape[1], device=sizes.device)[None]
     last = torch.where(best, row, -1).amax(1, keepdim=True)
     left = torch.where(row > last, torch.where(sizes < 0, sizes, -1.0 - row), sizes)
     order = left.masked_fill_(best, 2 * PADDING_SIZE).argsort(1, descending=True)
@@ -111,15 +111,15 @@ def _best_at_price(sizes: Tensor, price: Tensor, span: int) -> Tensor:
     strips, rows = sizes.shape
     gain = (sizes - price[:, None]).t().contiguous()
     # total[span + i]: the best sum of a choice that ends with row i; total[span - 1]: of none yet.
-    total = torch.full((span + rows, strips), -torch.inf)
+    total = sizes.new_full((span + rows, strips), -torch.inf)
     total[span - 1] = 0.0
     for i in range(rows):
         torch.add(gain[i], total[i : i + span].amax(0), out=total[span + i])
     at = total[span - 1 :].argmax(0) - 1
     by_strip = total.t().contiguous()
-    mask = torch.zeros(strips, rows, dtype=torch.bool)
+    mask = torch.zeros_like(sizes, dtype=torch.bool)
     alive = (at >= 0).nonzero()[:, 0]
-    window = torch.arange(span)
+    window = torch.arange(span, device=sizes.device)
     while alive.numel():
         row = at[alive]
         mask[alive, row] = True

@@ -121,7 +121,7 @@ class EgruLanguageModel(nn.Module):
         x = nn.functional.embedding(tokens, self.embedding_table())
         if dropout is not None and dropout.words:
             keep = 1.0 - dropout.words
-            x = x * torch.empty(self.shape.vocabulary).bernoulli_(keep).div_(keep)[tokens, None]
+            x = x * x.new_empty(self.shape.vocabulary).bernoulli_(keep).div_(keep)[tokens, None]
         x = locked_dropout(x, dropout.embedding if dropout else 0.0)
         outputs: list[Tensor] = []
         new_state: State = []
@@ -168,4 +168,4 @@ def locked_dropout(x: Tensor, share: float) -> Tensor:
     if share == 0.0:
         return x
     keep = 1.0 - share
-    return x * torch.empty(1, *x.shape[1:], dtype=x.dtype).bernoulli_(keep).div_(keep)
+    return x * x.new_empty(1, *x.shape[1:]).bernoulli_(keep).div_(keep)

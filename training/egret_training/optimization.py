@@ -1,4 +1,4 @@
-"""The optimiser, its learning rate, and the average of the weights it passes through."""
+"""The optimiser, its learning rate and dropout, and the average of the weights it passes through."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from egret_training.model import Dropout
 from egret_training.recipe import Phase
 
 
@@ -19,6 +20,19 @@ def schedule(phase: Phase, done: float) -> float:
     part = max(done - begin, 0.0) / (1 - begin)
     return phase.final_learning_rate + (phase.learning_rate - phase.final_learning_rate) * 0.5 * (
         1 + math.cos(math.pi * part)
+    )
+
+
+def dropout_in(phase: Phase, epoch: int) -> Dropout:
+    """Return the shares to drop in an epoch (0 is the first) of a phase."""
+    grown = epoch / (phase.epochs - 1) if phase.epochs > 1 else 1.0
+    part = phase.dropout_at_start + (1.0 - phase.dropout_at_start) * grown
+    return Dropout(
+        part * phase.dropout_words,
+        part * phase.dropout_embedding,
+        part * phase.dropout_between,
+        part * phase.dropout_output,
+        phase.dropout_recurrent,
     )
 
 
@@ -43,7 +57,11 @@ class WeightAverage:
         """Start with no parameters, or with what `saved` returned."""
         self.names = [name for name, _ in model.named_parameters()]
         self.count = 0 if saved is None else int(saved["count"])
-        self.mean: list[Tensor] = [] if saved is None else [saved["mean"][name] for name in self.names]
+        self.mean: list[Tensor] = (
+            []
+            if saved is None
+            else [saved["mean"][name].to(parameter.device) for name, parameter in model.named_parameters()]
+        )
 
     @torch.no_grad()
     def add(self, model: nn.Module) -> None:

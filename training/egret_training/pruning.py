@@ -60,7 +60,7 @@ def draw_mask(weights: Tensor, sparsity: float, constraint: Constraint) -> Tenso
     """Return which of [gates, rows, columns] to keep under a constraint, bool of the same shape."""
     if constraint.gap_bits is None:
         return lane_balanced_mask(weights, sparsity, constraint.slots)
-    order = torch.tensor(constraint.order_of(weights.shape[0]))
+    order = torch.tensor(constraint.order_of(weights.shape[0]), device=weights.device)
     ordered = gap_aware_mask(weights[order], sparsity, constraint.slots, constraint.gap_bits)
     return ordered[order.argsort()]
 

@@ -49,13 +49,13 @@ class KernelArithmetic(nn.Module):
             name: torch.tensor(table, dtype=torch.float64) / GATE_OUTPUT_ONE
             for name, table in (("sigmoid", SIGMOID), ("tanh", TANH))
         }
-        self.typed_tables: dict[tuple[str, torch.dtype], Tensor] = {}
+        self.tables_at: dict[tuple[str, torch.dtype, torch.device], Tensor] = {}
 
     def look_up(self, name: str, sums: Tensor) -> Tensor:
         """Return the table's entries for sums of any shape, after rounding them to gate inputs."""
-        table = self.typed_tables.get((name, sums.dtype))
+        table = self.tables_at.get((name, sums.dtype, sums.device))
         if table is None:
-            table = self.typed_tables[name, sums.dtype] = self.tables[name].to(sums.dtype)
+            table = self.tables_at[name, sums.dtype, sums.device] = self.tables[name].to(sums)
         index = (self.gate_input(sums) / self.gate_input.unit).to(torch.int64).add_(GATE_INDEX_OFFSET)
         return torch.take(table, index)
 
@@ -169,6 +169,7 @@ class QuantizedEgruLayer(EgruLayer):
             self.surrogate,
             self.activity_target,
             self.activity_weight,
+            self.element_wise,
         )
         return outputs, (outputs[-1].detach(), cell)
 

@@ -159,7 +159,7 @@ class NarrowDecoderQuantizer(nn.Module):
 
     def forward(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return the quantised matrix and the units of its rows, [rows, 1]."""
-        units = torch.full((weights.shape[0], 1), float(self.quantize.unit), dtype=weights.dtype)
+        units = weights.new_full((weights.shape[0], 1), float(self.quantize.unit))
         return self.quantize(weights), units
 
 

@@ -87,6 +87,9 @@ class Phase:
     dropout_embedding: float = 0.0
     dropout_between: float = 0.0
     dropout_output: float = 0.0
+    dropout_at_start: float = 1.0
+    """The part of these four shares, 0..1, that holds in the first epoch; it grows from epoch to epoch,
+    evenly, to all of them in the last (after Morerio and others, 2017: at first nothing can overfit)."""
     softmax_head: int = 0
     """How many of the most frequent words always count in the softmax; 0 (and no tail): all words do."""
     softmax_tail: int = 0
@@ -224,7 +227,10 @@ def _check(recipe: Recipe) -> None:
         )
         shares = [phase.dropout_words, phase.dropout_embedding, phase.dropout_between, phase.dropout_output]
         shares += [phase.warmup, phase.dropout_recurrent, *phase.activity_targets]
-        require(0 <= phase.average_from <= 1, f"{about} needs average_from in [0, 1].")
+        require(
+            0 <= phase.average_from <= 1 and 0 <= phase.dropout_at_start <= 1,
+            f"{about} needs average_from and dropout_at_start in [0, 1].",
+        )
         require(
             recipe.model.cell == "egru"
             or not (phase.quantized or phase.activity_targets or phase.dropout_recurrent),

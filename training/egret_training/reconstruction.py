@@ -32,8 +32,10 @@ def input_moments(model: EgruLanguageModel, streams: Tensor, steps: int) -> dict
 
     Taken from the first `steps` steps of int64 [length, streams].
     """
-    widths = {name: weights.shape[2] for name, weights in prunable_weights(model).items()}
-    sums = {name: torch.zeros(width, width, dtype=torch.float64) for name, width in widths.items()}
+    sums = {
+        name: weights.new_zeros(weights.shape[2], weights.shape[2], dtype=torch.float64)
+        for name, weights in prunable_weights(model).items()
+    }
     state = model.initial_state(streams.shape[1])
     count = 0
     for inputs, _ in data.windows(streams[: steps + 1], STEPS):
@@ -67,11 +69,11 @@ def prune_and_mend(
     `importance` [rows]: weights count times its square root when the smallest are sought. Returns the mask.
     """
     gates, rows, columns = weights.shape
-    scale = torch.ones(rows) if importance is None else importance.sqrt()
+    scale = moments.new_ones(rows, dtype=torch.float32) if importance is None else importance.sqrt()
     # The columns that are used most first, while there are many left to make up for them.
     order = moments.diagonal().argsort(descending=True)
     work = weights[:, :, order].reshape(gates * rows, columns).float()
-    damped = moments[order][:, order] + torch.eye(columns, dtype=moments.dtype) * (
+    damped = moments[order][:, order] + torch.eye(columns, dtype=moments.dtype, device=moments.device) * (
         DAMPING * moments.diagonal().mean()
     )
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
@@ -81,7 +83,7 @@ def prune_and_mend(
         block = slice(first, min(first + BLOCK_COLUMNS, columns))
         sizes = work[:, block].reshape(gates, rows, -1) * scale[:, None]
         mask[:, block] = draw_mask(sizes, sparsity, constraint).reshape(gates * rows, -1)
-        errors = torch.empty(work.shape[0], block.stop - first)
+        errors = work.new_empty(work.shape[0], block.stop - first)
         for column in range(first, block.stop):
             lost = torch.where(mask[:, column], 0.0, work[:, column])
             error = lost / factor[column, column]

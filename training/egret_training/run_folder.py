@@ -47,7 +47,7 @@ class RunFolder:
         path = self.path / STATE
         if not path.exists():
             return None
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return state
 
     def log(self, **row: str | int) -> None:

@@ -17,7 +17,7 @@ def read_saved(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not Path(path).is_file():
         raise EgretError(f"There is no saved run at {path}; `python -m egret_training train` makes one.")
     try:
-        saved: dict[str, Any] = torch.load(path, weights_only=True)
+        saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if not {"shape", "model", "vocabulary", "recipe"} <= set(saved):
             raise EgretError(f"{path} is not a saved run of egret_training.")
         return saved

@@ -19,11 +19,13 @@ from egret_training.data import Corpus
 from egret_training.distributed import Group
 from egret_training.egru import Surrogate
 from egret_training.evaluation import perplexity
-from egret_training.model import Dropout, EgruLanguageModel, Shape
-from egret_training.optimization import WeightAverage, make_optimizer, schedule
+from egret_training.execution import Execution, random_state, set_random_state
+from egret_training.model import EgruLanguageModel, Shape
+from egret_training.optimization import WeightAverage, dropout_in, make_optimizer, schedule
 from egret_training.quantization import QuantizedEgruLanguageModel
 from egret_training.recipe import ModelRecipe, Phase, Recipe
 from egret_training.run_folder import STATE, RunFolder
+from egret_training.window import PlainWindow, RecordedWindow, Window
 
 SAVE_SECONDS = 150.0
 
@@ -31,9 +33,20 @@ SAVE_SECONDS = 150.0
 class Trainer:
     """A run of a recipe in a folder (see RunFolder), by one process or by several that torchrun started."""
 
-    def __init__(self, recipe: Recipe, corpus: Corpus, folder: str | os.PathLike[str]) -> None:
-        """Start a run in `folder`, or take up the one there; EgretError where that is of another network."""
+    def __init__(
+        self,
+        recipe: Recipe,
+        corpus: Corpus,
+        folder: str | os.PathLike[str],
+        execution: Execution | None = None,
+    ) -> None:
+        """Start a run in `folder`, or take up the one there; EgretError where that is of another network.
+
+        `execution`: None is the processor. Where several processes train, windows are not recorded.
+        """
         self.recipe, self.corpus, self.folder, self.group = recipe, corpus, RunFolder(folder), Group()
+        self.execution = Execution() if execution is None else execution
+        self.device = self.execution.device
         torch.manual_seed(recipe.seed)
         sizes = recipe.model
         shape = Shape(
@@ -42,10 +55,12 @@ class Trainer:
         self.model = EgruLanguageModel(shape, corpus.log_frequencies())
         for layer in self.model.event_layers:
             nn.init.constant_(layer.threshold, sizes.threshold)
+        # (Drawn on the processor, a seed gives the same network everywhere.)
+        self.model.to(self.device)
         # From here on each process draws its own dropout.
         torch.manual_seed(recipe.seed + self.group.rank)
-        self.train_streams = self.group.share(data.streams(corpus.train, recipe.streams))
-        self.valid_streams = data.streams(corpus.valid, recipe.evaluation_streams)
+        self.train_streams = self.group.share(data.streams(corpus.train, recipe.streams)).to(self.device)
+        self.valid_streams = data.streams(corpus.valid, recipe.evaluation_streams).to(self.device)
         self.phase, self.epoch, self.seconds = 0, 0, 0.0
         self.position: dict[str, Any] | None = None
         self.optimizer_state: dict[str, Any] | None = None
@@ -74,7 +89,7 @@ class Trainer:
         if phase.quantized and not isinstance(self.model, QuantizedEgruLanguageModel):
             if not self._began():
                 self.model.center_decoder_bias()
-            self.model = QuantizedEgruLanguageModel.of(self.model)
+            self.model = QuantizedEgruLanguageModel.of(self.model).to(self.device)
         for index, layer in enumerate(self.model.event_layers):
             layer.activity_target = phase.activity_targets[index] if phase.activity_targets else None
             layer.activity_weight = phase.activity_weight
@@ -82,6 +97,7 @@ class Trainer:
                 slope=self.recipe.model.surrogate_slope, jump=self.recipe.model.surrogate_jump or None
             )
             layer.threshold.requires_grad_(phase.learn_thresholds)
+            layer.element_wise = self.execution.element_wise
         if not self._began():
             self.constraints.begin(self.model, phase, self.corpus)
         optimizer = make_optimizer(self.model, phase)
@@ -93,8 +109,11 @@ class Trainer:
         stepped: nn.Module = self.model
         if self.group.size > 1:
             stepped = nn.parallel.DistributedDataParallel(self.model)
+        plain = PlainWindow(stepped, torch.bfloat16)
+        record = self.execution.record if self.group.size == 1 else None
+        window: Window = plain if record is None else RecordedWindow(plain, self.recipe.window, record)
         while self.epoch < phase.epochs:
-            self._run_epoch(phase, stepped, optimizer)
+            self._run_epoch(phase, window, optimizer)
             self.epoch += 1
             self._save(STATE, optimizer)
         self.average.swap(self.model)
@@ -103,16 +122,10 @@ class Trainer:
         self._save(f"{phase.name}.pt")
         self._save(STATE)
 
-    def _run_epoch(self, phase: Phase, stepped: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    def _run_epoch(self, phase: Phase, window: Window, optimizer: torch.optim.Optimizer) -> None:
         recipe, model = self.recipe, self.model
         assert self.average is not None
-        dropout = Dropout(
-            phase.dropout_words,
-            phase.dropout_embedding,
-            phase.dropout_between,
-            phase.dropout_output,
-            phase.dropout_recurrent,
-        )
+        dropout = dropout_in(phase, self.epoch)
         sample = (phase.softmax_head, phase.softmax_tail) if phase.softmax_head else None
         if self.position is None:
             # A different cut into windows each epoch, the same in all processes.
@@ -120,7 +133,7 @@ class Trainer:
             self.position = {
                 "start": int(start[0]),
                 "window": 0,
-                "loss": 0.0,
+                "loss": torch.zeros((), dtype=torch.float64, device=self.device),
                 "tokens": 0,
                 "state": model.initial_state(self.train_streams.shape[1]),
             }
@@ -144,12 +157,7 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
             inputs, targets = cuts[index]
-            loss, state, outputs = stepped(
-                inputs, targets, position["state"], torch.bfloat16, dropout, sample
-            )
-            optimizer.zero_grad()
-            loss.backward()
-            nats = float(loss.detach())
+            found = window(inputs, targets, position["state"], dropout, sample)
             nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             optimizer.step()
             self.constraints.apply(model, phase, done, index)
@@ -158,15 +166,15 @@ class Trainer:
             count = targets.numel()
             position.update(
                 window=index + 1,
-                state=state,
-                loss=position["loss"] + nats * count,
+                state=found.state,
+                loss=position["loss"] + found.loss.double() * count,
                 tokens=position["tokens"] + count,
             )
             if index % 20 == 0 or not activity:
-                activity = [float((y != 0).float().mean()) for y in outputs]
+                activity = [float((y != 0).float().mean()) for y in found.outputs]
                 bar.set_postfix(
-                    ppl=f"{math.exp(position['loss'] / position['tokens']):.1f}",
-                    now=f"{math.exp(nats):.1f}",
+                    ppl=f"{math.exp(float(position['loss']) / position['tokens']):.1f}",
+                    now=f"{math.exp(float(found.loss)):.1f}",
                     active="/".join(f"{a:.3f}" for a in activity),
                 )
             if self.group.agree(time.monotonic() - saved > SAVE_SECONDS):
@@ -174,7 +182,7 @@ class Trainer:
                 self.seconds, started = self.seconds + saved - started, saved
                 self._save(STATE, optimizer)
         bar.close()
-        nats, tokens = self.group.sum(position["loss"], position["tokens"])
+        nats, tokens = self.group.sum(float(position["loss"]), position["tokens"])
         train = math.exp(nats / max(tokens, 1))
         self.average.swap(model)
         valid = perplexity(model, self.valid_streams)
@@ -213,9 +221,9 @@ class Trainer:
             state = [
                 (self.group.gather(output), self.group.gather(cell)) for output, cell in position["state"]
             ]
-            nats, tokens = self.group.sum(position["loss"], position["tokens"])
+            nats, tokens = self.group.sum(float(position["loss"]), position["tokens"])
             position = {**position, "state": state, "loss": nats, "tokens": round(tokens)}
-        random = self.group.gather(torch.get_rng_state()[None])
+        random, *device_random = (self.group.gather(own[None]) for own in random_state(self.device))
         if not self.group.first:
             return
         averaged = self.average is not None and self.average.count > 0
@@ -233,6 +241,7 @@ class Trainer:
                 "seconds": self.seconds,
                 "position": position,
                 "random": random,
+                "device_random": device_random,
                 "optimizer": None if optimizer is None else optimizer.state_dict(),
                 "average": self.average.saved() if averaged and self.average is not None else None,
             },
@@ -249,19 +258,23 @@ class Trainer:
         if not saved["shape"]["tied"]:
             self.model.untie()
         self.model.load_state_dict(saved["model"])
-        self.constraints.masks = saved["masks"]
+        self.constraints.masks = {name: mask.to(self.device) for name, mask in saved["masks"].items()}
         self.phase, self.epoch, self.seconds = saved["phase"], saved["epoch"], saved["seconds"]
         self.position, self.optimizer_state = saved["position"], saved["optimizer"]
         self.average_state = saved.get("average")
         if self.position is not None:
             self.position["state"] = [
-                (self.group.scatter(output), self.group.scatter(cell))
+                (self.group.scatter(output).to(self.device), self.group.scatter(cell).to(self.device))
                 for output, cell in self.position["state"]
             ]
             # The sums so far count once.
-            if not self.group.first:
-                self.position.update(loss=0.0, tokens=0)
+            nats, tokens = self.position["loss"], self.position["tokens"]
+            self.position["loss"] = torch.tensor(
+                nats if self.group.first else 0.0, dtype=torch.float64, device=self.device
+            )
+            self.position["tokens"] = tokens if self.group.first else 0
         # (A run that one process began before there were several has one state of the generator.)
         random = saved["random"].reshape(-1, torch.get_rng_state().numel())
         if self.group.rank < random.shape[0]:
-            torch.set_rng_state(random[self.group.rank])
+            of_device = [own[self.group.rank] for own in saved.get("device_random", [])]
+            set_random_state(self.device, [random[self.group.rank], *of_device])

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from egret_training.loss import BLOCK_ROWS, SampledCrossEntropy, decoder_cross_entropy, sampled_cross_entropy
+from egret_training.loss import (
+    CPU_BLOCK_ROWS,
+    SampledCrossEntropy,
+    decoder_cross_entropy,
+    sampled_cross_entropy,
+)
 
 
 def problem(rows, words, seed):
@@ -20,7 +25,7 @@ def problem(rows, words, seed):
 
 
 def test_fused_cross_entropy_has_the_value_and_gradients_of_torch():
-    hidden, weights, bias, targets, expected = problem(2 * BLOCK_ROWS + 3, 23, 7)
+    hidden, weights, bias, targets, expected = problem(2 * CPU_BLOCK_ROWS + 3, 23, 7)
     found = decoder_cross_entropy(hidden, weights, bias, targets, torch.float64)
     torch.testing.assert_close(found, expected)
     for a, b in zip(
@@ -32,7 +37,7 @@ def test_fused_cross_entropy_has_the_value_and_gradients_of_torch():
 
 
 def test_a_sample_of_all_words_is_the_whole_cross_entropy():
-    hidden, weights, bias, targets, expected = problem(BLOCK_ROWS + 9, 23, 8)
+    hidden, weights, bias, targets, expected = problem(CPU_BLOCK_ROWS + 9, 23, 8)
     found = sampled_cross_entropy(hidden, weights, bias, targets, (5, 18), torch.float64)
     torch.testing.assert_close(found, expected)
     for a, b in zip(

@@ -110,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     comparison = command(
         "compare",
         "the models of several runs side by side",
-        "Measure the float models that runs have saved (dense.pt, pruned.pt), whatever their cells:\n"
+        "Measure the models that runs have saved (dense.pt, pruned.pt, quantized.pt), whatever their cells:\n"
         "perplexity of whole texts as one stream, activity, MACs as the paper and as Egret counts them,\n"
         "and bytes of columns a token in the PYNQ-Z2's format. Prints a Markdown table.",
     )
@@ -203,21 +203,17 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     from egret_training.data import PENN_TREEBANK
-    from egret_training.export import to_checkpoint
+    from egret_training.export import checkpoint_of
     from egret_training.figures import weight_figures
-    from egret_training.quantization import QuantizedEgruLanguageModel
     from egret_training.saved import load_model
 
     model, saved = load_model(arguments.saved)
-    model.untie()
     metadata = {
         "trained_on": saved.get("corpus", PENN_TREEBANK),
         "recipe": saved["recipe"],
         "training_seconds": round(saved["seconds"]),
     }
-    checkpoint = to_checkpoint(
-        QuantizedEgruLanguageModel.of(model), saved["vocabulary"], saved["recipe"]["name"], metadata
-    )
+    checkpoint = checkpoint_of(model, saved, metadata)
     if arguments.note:
         checkpoint.metadata["note"] = arguments.note
     checkpoint.metadata["figures"] = {"weights": weight_figures(checkpoint)}

@@ -1,4 +1,4 @@
-"""The float models of several runs side by side: perplexity, activity, multiply-accumulates, bytes.
+"""The models of several runs side by side: perplexity, activity, multiply-accumulates, bytes.
 
 Cells that are compared (EGRU, GRU, LSTM) are counted alike. What is always active, as a GRU's outputs are, is
 wanted at every token; the table that the product with the embedding is folded into serves any cell.
@@ -19,13 +19,17 @@ from tqdm import tqdm
 from egret.errors import EgretError
 from egret_training import data
 from egret_training.data import Corpus
-from egret_training.evaluation import STEPS, renumber
+from egret_training.evaluation import STEPS, evaluate_reference, renumber
+from egret_training.export import checkpoint_of
 from egret_training.macs import InputEvents, mac_table
 from egret_training.model import EgruLanguageModel
 from egret_training.price import BUS_BYTES, fires, streamed_columns
 from egret_training.pruning import DECODER
 from egret_training.recipe import Pruning
 from egret_training.saved import load_model
+
+PHASES = ("dense", "pruned", "quantized")
+"""What runs save."""
 
 SLOTS, DECODER_SLOTS = 10, 16
 """Of the PYNQ-Z2's kernel, in whose format the bytes are counted."""
@@ -51,17 +55,25 @@ class Row:
 
 
 def compare(run: Path, phase: str, corpus: Corpus, splits: list[str], decoder_weight_bits: int = 4) -> Row:
-    """Measure the model that `run` saved after `phase` on splits of a corpus, one stream, float32 products.
+    """Measure the model that `run` saved after `phase` on splits of a corpus, each one stream.
 
-    Raises EgretError where there is no such model, or its vocabulary is not the corpus's.
+    In floating point products are float32; a model trained in integers is measured as the checkpoint that it
+    exports. Raises EgretError where there is no such model, or its vocabulary is not the corpus's.
     """
     model, saved = load_model(run / f"{phase}.pt")
+    integers = checkpoint_of(model, saved) if _quantized(phase, saved) else None
+    matrices = _matrices(model) if integers is None else dict(integers.matrices())
     found: dict[str, float] = {}
     events = InputEvents(0, [], [])
     for split in splits:
         tokens = renumber(corpus, saved["vocabulary"], split)
-        found[split], events = _run(model, tokens[:, None], f"{run.name}, {phase}, {split}")
-    matrices = _matrices(model)
+        about = f"{run.name}, {phase}, {split}"
+        if integers is None:
+            found[split], events = _run(model, tokens[:, None], about)
+        else:
+            figures = evaluate_reference(integers, tokens, about)
+            assert figures.events is not None
+            found[split], events = figures.perplexity, figures.events
     kept = sum(int(np.count_nonzero(matrix)) for matrix in matrices.values())
     total = sum(matrix.size for matrix in matrices.values())
     return Row(
@@ -72,18 +84,24 @@ def compare(run: Path, phase: str, corpus: Corpus, splits: list[str], decoder_we
         [float(layer.mean()) / events.tokens for layer in events.upward],
         1.0 - kept / total,
         mac_table(matrices, events),
-        _bytes_per_token(model, events, decoder_weight_bits),
+        _bytes_per_token(matrices, events, decoder_weight_bits),
     )
 
 
 def phases_of(run: Path) -> list[str]:
-    """Return the float phases that a run has saved, in order; raises EgretError where there is none."""
-    names = [name for name in ("dense", "pruned") if (run / f"{name}.pt").is_file()]
+    """Return the phases that a run has saved, in order; raises EgretError where there is none."""
+    names = [name for name in PHASES if (run / f"{name}.pt").is_file()]
     if not names:
         raise EgretError(
-            f"There is no dense.pt or pruned.pt in {run}; `python -m egret_training train` makes them."
+            f"There is no {', '.join(f'{name}.pt' for name in PHASES)} in {run}; "
+            "`python -m egret_training train` makes them."
         )
     return names
+
+
+def _quantized(phase: str, saved: dict[str, Any]) -> bool:
+    """Return whether a phase trained in integers."""
+    return any(other["name"] == phase and other["quantized"] for other in saved["recipe"]["phases"])
 
 
 @torch.no_grad()
@@ -107,7 +125,7 @@ def _run(model: EgruLanguageModel, stream: Tensor, about: str) -> tuple[float, I
         every = [total + layer for total, layer in zip(every, sums, strict=True)] if every else sums
         last = [layer[-1] for layer in fired]
     upward = [total.numpy().astype(np.int64) for total in every]
-    recurrent = [total - layer.numpy() for total, layer in zip(upward, last, strict=True)]
+    recurrent = [total - layer.numpy().astype(np.int64) for total, layer in zip(upward, last, strict=True)]
     return math.exp(loss / count), InputEvents(count, recurrent, upward)
 
 
@@ -121,14 +139,15 @@ def _matrices(model: EgruLanguageModel) -> dict[str, Any]:
     return found
 
 
-def _bytes_per_token(model: EgruLanguageModel, events: InputEvents, decoder_weight_bits: int) -> float:
+def _bytes_per_token(matrices: dict[str, Any], events: InputEvents, decoder_weight_bits: int) -> float:
     pruning = Pruning(0.0, slots=SLOTS, gap_bits=4, decoder_slots=DECODER_SLOTS, decoder_gap_bits=4)
     masks = {
-        f"layers.{index}.{kind}": getattr(layer, kind).detach() != 0
-        for index, layer in enumerate(model.stack)
+        f"layers.{index}.{kind}": torch.from_numpy(matrix.reshape(-1, neurons.size, matrix.shape[-1]) != 0)
+        for index, neurons in enumerate(events.upward)
         for kind in ("input_weights", "recurrent_weights")
+        for matrix in [matrices[f"layer{index}.{kind}"]]
     }
-    masks[DECODER] = (model.decoder()[0].detach() != 0)[None]
+    masks[DECODER] = torch.from_numpy(matrices["decoder_weights"] != 0)[None]
     beats = 0.0
     for name, _, part in streamed_columns(masks, pruning, decoder_weight_bits):
         counts = events.recurrent if name.endswith("recurrent_weights") else events.upward

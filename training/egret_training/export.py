@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from egret.checkpoint import Checkpoint, Layer
-from egret_training.model import Shape
+from egret_training.model import EgruLanguageModel, Shape
 from egret_training.quantization import QuantizedEgruLanguageModel
 from egret_training.quantizers import NARROW_DECODER_FRACTION_BITS, WEIGHT_BITS
 
@@ -59,6 +59,16 @@ def to_checkpoint(
     )
     checkpoint.validate()
     return checkpoint
+
+
+def checkpoint_of(
+    model: EgruLanguageModel, saved: dict[str, Any], metadata: dict[str, Any] | None = None
+) -> Checkpoint:
+    """Return the checkpoint of a model and what else saved.load_model returned, quantised where it is not."""
+    model.untie()
+    return to_checkpoint(
+        QuantizedEgruLanguageModel.of(model), saved["vocabulary"], saved["recipe"]["name"], metadata or {}
+    )
 
 
 @torch.no_grad()

@@ -25,6 +25,15 @@ def kept_per_strip(gates: int, rows: int, sparsity: float, slots: int) -> int:
     return min(int((1.0 - sparsity) * gates * rows / slots + 1e-9), gates * (rows // slots))
 
 
+def largest_mask(weights: Tensor, sparsity: float) -> Tensor:
+    """Return which weights of a tensor of any shape to keep, bool: the largest, wherever they are."""
+    sizes = weights.detach().abs()
+    removed = round(sparsity * sizes.numel())
+    if not removed:
+        return torch.ones_like(sizes, dtype=torch.bool)
+    return sizes > sizes.flatten().kthvalue(removed).values
+
+
 def lane_balanced_mask(weights: Tensor, sparsity: float, slots: int) -> Tensor:
     """Return which weights to keep, bool of the shape of `weights` [gates, rows, columns].
 

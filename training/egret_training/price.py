@@ -44,11 +44,14 @@ class Price:
 def ways(sparsity: float, lanes: int, decoder_lanes: int) -> dict[str, Pruning]:
     """Return the ways to prune that are compared."""
     plain = Pruning(sparsity, slots=ENGINES * lanes, decoder_slots=ENGINES * decoder_lanes)
-    return {
+    found = {
         "unstructured": dataclasses.replace(plain, unstructured=True),
         "lane-balanced": plain,
         "gap-aware": dataclasses.replace(plain, gap_bits=GAP_BITS),
-        "gap-aware, at a stroke": dataclasses.replace(plain, gap_bits=GAP_BITS, at_a_stroke=True),
+    }
+    return found | {
+        f"{way}, at a stroke": dataclasses.replace(pruning, at_a_stroke=True)
+        for way, pruning in found.items()
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from egret_training.masks import gap_aware_mask, lane_balanced_mask
+from egret_training.masks import gap_aware_mask, lane_balanced_mask, largest_mask
 from egret_training.model import EgruLanguageModel
 from egret_training.recipe import Pruning
 
@@ -24,6 +24,8 @@ class Constraint:
     """None: runs of zeros may have any length."""
     order: tuple[int, ...]
     """Which gate stands where in a column."""
+    anywhere: bool = False
+    """The smallest weights go wherever they are: slots and gaps do not count."""
 
     def order_of(self, gates: int) -> list[int]:
         """Return the order of a matrix of so many gates: those that no image has (the LSTM's) come last."""
@@ -47,17 +49,19 @@ def constraint_of(name: str, pruning: Pruning) -> Constraint:
     if name == DECODER:
         slots = pruning.slots if pruning.decoder_slots is None else pruning.decoder_slots
         gap_bits = pruning.gap_bits if pruning.decoder_gap_bits is None else pruning.decoder_gap_bits
-        return Constraint(slots, gap_bits, (0,))
+        return Constraint(slots, gap_bits, (0,), pruning.unstructured)
     if name.endswith("recurrent_weights"):
-        return Constraint(pruning.slots, pruning.gap_bits, (0, 1, 2))
+        return Constraint(pruning.slots, pruning.gap_bits, (0, 1, 2), pruning.unstructured)
     # In the columns of input weights g comes first (docs/formats.md, section 3). Those of the first layer
     # are folded into the token table: no column holds them.
     gap_bits = None if name.startswith("layers.0.") else pruning.gap_bits
-    return Constraint(pruning.slots, gap_bits, (2, 0, 1))
+    return Constraint(pruning.slots, gap_bits, (2, 0, 1), pruning.unstructured)
 
 
 def draw_mask(weights: Tensor, sparsity: float, constraint: Constraint) -> Tensor:
     """Return which of [gates, rows, columns] to keep under a constraint, bool of the same shape."""
+    if constraint.anywhere:
+        return largest_mask(weights, sparsity)
     if constraint.gap_bits is None:
         return lane_balanced_mask(weights, sparsity, constraint.slots)
     order = torch.tensor(constraint.order_of(weights.shape[0]), device=weights.device)
@@ -91,9 +95,11 @@ def _largest_of_all(model: EgruLanguageModel, sparsity: float, decoder_sparsity:
     layers = [name for name in weights if name != DECODER]
     for names, share in ((layers, sparsity), ([DECODER], decoder_sparsity)):
         every = torch.cat([weights[name].flatten() for name in names])
-        removed = round(share * every.numel())
-        smallest = every.kthvalue(removed).values if removed else every.new_tensor(-1.0)
-        masks.update({name: weights[name] > smallest for name in names})
+        sizes = [weights[name].numel() for name in names]
+        parts = largest_mask(every, share).split(sizes)
+        masks.update(
+            {name: part.reshape(weights[name].shape) for name, part in zip(names, parts, strict=True)}
+        )
     return masks
 
 

@@ -43,7 +43,8 @@ class Pruning:
     decoder_sparsity: float | None = None
     """The same for the decoder, if it is to keep more or less than the layers; None: `sparsity` too."""
     unstructured: bool = False
-    """Remove the smallest weights of all layers together, wherever they are, and of the decoder."""
+    """Remove the smallest weights of all layers together, wherever they are, and of the decoder (at a stroke:
+    the same share of each matrix). The kernel then fetches entries that hold no weight."""
     slots: int = 10
     """Engines times lanes of the kernel: row j belongs to residue j mod slots."""
     decoder_slots: int | None = None
@@ -256,8 +257,8 @@ def _check(recipe: Recipe) -> None:
                 f"{about} needs slots, updates between drawings and a ramp in [0, 1].",
             )
             require(
-                not (pruning.unstructured and (pruning.at_a_stroke or pruning.gap_bits)),
-                f"{about}: what is pruned at a stroke or for a gap field is not unstructured.",
+                not (pruning.unstructured and (pruning.gap_bits or pruning.decoder_gap_bits)),
+                f"{about}: what is pruned for a gap field is not unstructured.",
             )
             require(
                 not (pruning.at_a_stroke and (pruning.ramp or pruning.start)),

@@ -76,8 +76,10 @@ def test_the_price_of_constraints_is_a_row_for_each_way(tmp_path, capsys):
     assert cli.main(["price", str(run / "dense.pt"), *data, "--lanes", "1", "--decoder-lanes", "2"]) == 0
     rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines()[2:]]
     assert [row[0].strip() for row in rows] == list(ways(0.85, 1, 2))
-    without_weight = [float(row[3].strip(" %")) for row in rows]
-    assert without_weight[2] == without_weight[3] == 0 < without_weight[0]
-    assert float(rows[0][2].strip(" %")) > float(rows[2][2].strip(" %"))
+    without_weight = {row[0].strip(): float(row[3].strip(" %")) for row in rows}
+    for after in ("", ", at a stroke"):
+        assert without_weight[f"gap-aware{after}"] == 0 < without_weight[f"unstructured{after}"]
+    magnitudes = {row[0].strip(): float(row[2].strip(" %")) for row in rows}
+    assert magnitudes["unstructured"] > magnitudes["gap-aware"] > magnitudes["gap-aware, at a stroke"]
     assert cli.main(["price", str(run / "dense.pt"), *data, "--lanes", "6"]) == 1
     assert "do not fit a beat" in capsys.readouterr().err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
@@ -38,6 +40,13 @@ at_a_stroke = true
 slots = 5
 gap_bits = 4
 """
+QUANTIZED = """
+[[phases]]
+name = "quantized"
+epochs = 1
+learning_rate = 1e-4
+quantized = true
+"""
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +56,8 @@ def runs(tmp_path_factory):
     lines = [" ".join(f"w{word}" for word in words[i : i + 10]) for i in range(0, 4000, 10)]
     (folder / "text.txt").write_text("\n".join(lines))
     for cell in ("egru", "lstm"):
-        (folder / f"{cell}.toml").write_text(RECIPE.format(cell=cell))
+        recipe = RECIPE.format(cell=cell) + (QUANTIZED if cell == "egru" else "")
+        (folder / f"{cell}.toml").write_text(recipe)
         arguments = [str(folder / f"{cell}.toml"), "--data", str(folder / "text.txt")]
         assert cli.main(["train", *arguments, "--run", str(folder / cell)]) == 0
     return folder
@@ -90,6 +100,22 @@ def test_pruning_saves_bytes(runs):
     assert 0 < pruned.bytes_per_token < 0.5 * dense.bytes_per_token
 
 
+def test_a_quantized_phase_is_measured_as_the_checkpoint_it_exports(runs, capsys):
+    exported = runs / "egru.npz"
+    assert cli.main(["export", str(runs / "egru" / "quantized.pt"), str(exported)]) == 0
+    capsys.readouterr()
+    arguments = ["--data", str(runs / "text.txt"), "--splits", "test"]
+    assert cli.main(["evaluate", str(exported), *arguments]) == 0
+    figures = json.loads(capsys.readouterr().out)
+    corpus = load_corpus(runs / "text.txt", None)
+    row = compare(runs / "egru", "quantized", corpus, ["test"])
+    assert row.perplexity["test"] == figures["test"]["perplexity_reference"]
+    assert row.macs == figures["test"]["macs_by_count"]
+    assert row.sparsity == pytest.approx(figures["weights"]["sparsity"], abs=1e-4)
+    pruned = compare(runs / "egru", "pruned", corpus, ["test"])
+    assert row.sparsity >= pruned.sparsity and row.bytes_per_token != pruned.bytes_per_token
+
+
 def test_the_command_prints_a_row_for_each_phase(runs, capsys):
     arguments = ["--data", str(runs / "text.txt"), "--splits", "test"]
     assert cli.main(["compare", str(runs / "egru"), str(runs / "lstm"), *arguments]) == 0
@@ -97,11 +123,12 @@ def test_the_command_prints_a_row_for_each_phase(runs, capsys):
     assert [row.split("|")[1].strip() for row in rows] == [
         "egru, dense",
         "egru, pruned",
+        "egru, quantized",
         "lstm, dense",
         "lstm, pruned",
     ]
     assert len({row.count("|") for row in rows}) == 1
     assert cli.main(["compare", str(runs), *arguments]) == 1
-    assert "no dense.pt or pruned.pt" in capsys.readouterr().err
-    assert phases_of(runs / "egru") == ["dense", "pruned"]
+    assert "no dense.pt, pruned.pt, quantized.pt" in capsys.readouterr().err
+    assert phases_of(runs / "egru") == ["dense", "pruned", "quantized"]
     assert table([compare(runs / "egru", "dense", load_corpus(runs / "text.txt", None), ["test"])])

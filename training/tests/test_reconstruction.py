@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -30,6 +32,21 @@ def test_mended_products_are_closer_than_plainly_pruned_ones(seed):
     assert (mask.sum((0, 1)) == int(mask.sum()) // 40).all()
     errors = [float(((w - weights).reshape(240, 40) @ x.t()).square().mean()) for w in (plain, mended)]
     assert errors[1] < 0.7 * errors[0], f"seed {seed}"
+
+
+def test_weights_that_may_go_anywhere_leave_smaller_errors():
+    x = correlated_inputs(5)
+    moments = (x.t() @ x).double() / len(x)
+    weights = torch.randn(3, 80, 40)
+    errors = []
+    for constraint in (CONSTRAINT, replace(CONSTRAINT, gap_bits=None, anywhere=True)):
+        mended = weights.clone()
+        mask = prune_and_mend(mended, moments, 0.8, constraint)
+        assert float(mask.float().mean()) == pytest.approx(0.2, abs=0.002)
+        errors.append(float(((mended - weights).reshape(240, 40) @ x.t()).square().mean()))
+    assert errors[1] < errors[0]
+    kept = mask.sum((0, 1))
+    assert kept.min() < kept.max()  # columns need not be alike
 
 
 def test_what_makes_up_for_one_column_is_the_least_squares_solution():

@@ -11,12 +11,15 @@ import math
 import torch
 from torch import Tensor
 
-CPU_BLOCK_ROWS, GPU_BLOCK_ROWS = 140, 8960
-"""What fits the second-level cache of a processor; a whole window for a GPU, which wants large products."""
+CPU_BLOCK_ROWS = 140
+"""What the second-level cache of a processor holds."""
+
+GPU_BLOCK_LOGITS = 1 << 26
+"""A GPU wants large products: so many logits (256 MB) at once, a whole window of 10 000 words."""
 
 
-def _block_rows(hidden: Tensor) -> int:
-    return CPU_BLOCK_ROWS if hidden.device.type == "cpu" else GPU_BLOCK_ROWS
+def _block_rows(hidden: Tensor, words: int) -> int:
+    return CPU_BLOCK_ROWS if hidden.device.type == "cpu" else max(1, GPU_BLOCK_LOGITS // words)
 
 
 class DecoderCrossEntropy(torch.autograd.Function):
@@ -34,7 +37,7 @@ class DecoderCrossEntropy(torch.autograd.Function):
         grad_weights = torch.zeros_like(weights)
         grad_bias = torch.zeros_like(bias)
         loss = hidden.new_zeros((), dtype=torch.float64)
-        block_rows = _block_rows(hidden)
+        block_rows = _block_rows(hidden, weights.shape[0])
         for first in range(0, rows, block_rows):
             block = slice(first, min(first + block_rows, rows))
             logits = (operand[block] @ columns.t()).to(hidden.dtype).add_(bias)
@@ -101,7 +104,7 @@ class SampledCrossEntropy(torch.autograd.Function):
         grad_columns = hidden.new_zeros(words, hidden.shape[1])
         grad_column_bias = torch.zeros_like(column_bias)
         loss = hidden.new_zeros((), dtype=torch.float64)
-        block_rows = _block_rows(hidden)
+        block_rows = _block_rows(hidden, words)
         for first in range(0, rows, block_rows):
             block = slice(first, min(first + block_rows, rows))
             logits = (operand[block] @ columns.t()).to(hidden.dtype).add_(column_bias)

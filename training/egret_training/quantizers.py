@@ -159,7 +159,7 @@ class NarrowDecoderQuantizer(nn.Module):
 
     def forward(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return the quantised matrix and the units of its rows, [rows, 1]."""
-        units = weights.new_full((weights.shape[0], 1), float(self.quantize.unit))
+        units = weights.new_full((weights.shape[0], 1), 2.0**-NARROW_DECODER_FRACTION_BITS)
         return self.quantize(weights), units
 
 
@@ -169,9 +169,13 @@ class ActivationQuantizer(nn.Module):
     def __init__(self, injector: Any) -> None:
         super().__init__()
         tensor_quant = QuantIdentity(act_quant=injector).act_quant.fused_activation_quant_proxy.tensor_quant
-        # The unit, zero point and width are constants: asked for once here, not at every step.
+        # The unit, zero point and width are constants: asked for once here, not at every step. As buffers they
+        # go with the model to its device, since a recorded graph cannot fetch them from the processor.
+        self.unit: Tensor
         with torch.no_grad():
-            _, self.unit, self.zero_point, self.bit_width = tensor_quant(torch.zeros(1))
+            constants = tensor_quant(torch.zeros(1))[1:]
+        for name, constant in zip(("unit", "zero_point", "bit_width"), constants, strict=True):
+            self.register_buffer(name, constant, persistent=False)
         self.integer_quantizer = tensor_quant.int_quant
 
     def forward(self, x: Tensor) -> Tensor:

@@ -101,7 +101,7 @@ def test_a_recorded_run_resumes_exactly(tmp_path, monkeypatch):
 
 
 class OneDevice(TorchDispatchMode):
-    """Refuses operations on tensors of two devices (but for single numbers), and counts copies."""
+    """Refuses operations on tensors of two devices, and counts copies between them."""
 
     def __init__(self):
         super().__init__()
@@ -109,7 +109,7 @@ class OneDevice(TorchDispatchMode):
 
     def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
         tensors = [leaf for leaf in tree_leaves((arguments, keywords)) if isinstance(leaf, torch.Tensor)]
-        devices = {tensor.device.type for tensor in tensors if tensor.dim()}
+        devices = {tensor.device.type for tensor in tensors}
         result = operation(*arguments, **(keywords or {}))
         if operation.overloadpacket in (torch.ops.aten._to_copy, torch.ops.aten.copy_):
             self.copies += len({*devices, result.device.type}) > 1

@@ -169,8 +169,8 @@ class ActivationQuantizer(nn.Module):
     def __init__(self, injector: Any) -> None:
         super().__init__()
         tensor_quant = QuantIdentity(act_quant=injector).act_quant.fused_activation_quant_proxy.tensor_quant
-        # The unit, zero point and width are constants: asked for once here, not at every step. As buffers they
-        # go with the model to its device, since a recorded graph cannot fetch them from the processor.
+        # Constants, asked for once here, not at every step. As buffers they go with the model to its device:
+        # a recorded graph cannot fetch them from the processor.
         self.unit: Tensor
         with torch.no_grad():
             constants = tensor_quant(torch.zeros(1))[1:]

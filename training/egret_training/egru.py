@@ -86,64 +86,43 @@ def advance(
     return z, r, g, gr, c, o, y, torch.addcmul(c, o, threshold, value=-1), y.to(product.dtype)
 
 
-def step_slopes(
-    before: Tensor,
-    z: Tensor,
-    r: Tensor,
-    g: Tensor,
-    gr: Tensor,
-    c: Tensor,
-    threshold: Tensor,
-    surrogate: Surrogate,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the derivatives that do not depend on the gradients which flow back in time, of any shape.
-
-    Of c~ by the sums of z and of g, of the sum of g by that of r, and the surrogate's of o by c~.
-    """
-    to_event = (c - threshold).abs_().mul_(-surrogate.slope).add_(1.0).clamp_(min=0.0).mul_(surrogate.height)
-    to_z = (before - g).mul_(z).mul_(1 - z)
-    to_g = (1 - z).mul_(1 - g * g)
-    to_r = gr.mul(r).mul_(1 - r)
-    return to_z, to_r, to_g, to_event
-
-
 def retreat(
     grad_output: Tensor,
     product: Tensor,
     grad_cell: Tensor,
     grad_threshold: Tensor,
-    z: Tensor,
-    r: Tensor,
-    o: Tensor,
-    slopes: tuple[Tensor, Tensor, Tensor, Tensor],
-    jump: Tensor | float,
+    kept: tuple[Tensor, ...],
     threshold: Tensor,
+    surrogate: Surrogate,
     event_cost: Tensor | float,
 ) -> tuple[Tensor, ...]:
-    """Return what one step back makes of the gradients of its output and new cell, [streams, H] each.
+    """Return what a step back makes of the gradients of its output and new cell, [streams, H] each.
 
-    `product` is the part of the output's gradient that came by the recurrent weights, `slopes` what
-    step_slopes returned for the step. Returns the gradients of the sums of z, r, gr and g, the first three
+    `product` is the part of the output's gradient that came by the recurrent weights, `kept` the step's z, r,
+    g, gr, c~, o and the cell before it. Returns the gradients of the sums of z, r, gr and g, the first three
     once more side by side in the product's dtype, and the gradients of the cell and (summed up) threshold.
     """
-    to_z, to_r, to_g, to_event = slopes
+    z, r, g, gr, c, o, before = kept
+    to_event = (c - threshold).abs_().mul_(-surrogate.slope).add_(1.0).clamp_(min=0.0).mul_(surrogate.height)
+    to_z = (before - g).mul_(z).mul_(1 - z)
+    to_g = (1 - z).mul_(1 - g * g)
+    to_r = gr.mul(r).mul_(1 - r)
     grad_y = grad_output + product.to(grad_output.dtype)
-    through = torch.addcmul(grad_y * jump, grad_cell, threshold, value=-1)
-    through.add_(event_cost).mul_(to_event)
+    through = grad_y * (c if surrogate.jump is None else surrogate.jump)
+    through.addcmul_(grad_cell, threshold, value=-1).add_(event_cost).mul_(to_event)
     grad_threshold = grad_threshold - torch.addcmul(through, grad_cell, o).sum(0)
     grad_c = torch.addcmul(grad_cell, grad_y, o).add_(through)
-    of_g = grad_c * to_g
-    of_z, of_r, of_gr = grad_c * to_z, of_g * to_r, of_g * r
-    operand = torch.cat((of_z, of_r, of_gr), dim=1).to(product.dtype)
+    of_g = to_g.mul_(grad_c)
+    of_z, of_r, of_gr = to_z.mul_(grad_c), to_r.mul_(of_g), of_g * r
+    operand = torch.cat([of_sum.to(product.dtype) for of_sum in (of_z, of_r, of_gr)], dim=1)
     return of_z, of_r, of_gr, of_g, operand, grad_c.mul_(z), grad_threshold
 
 
 @dataclass(frozen=True)
 class ElementWise:
-    """The three functions above, as they are or compiled: what a run does between its matrix products."""
+    """The two functions above, as they are or compiled: what a run does between its matrix products."""
 
     advance: Callable[..., tuple[Tensor, ...]] = advance
-    step_slopes: Callable[..., tuple[Tensor, ...]] = step_slopes
     retreat: Callable[..., tuple[Tensor, ...]] = retreat
 
 
@@ -153,7 +132,7 @@ EAGER = ElementWise()
 @lru_cache
 def fused() -> ElementWise:
     """Return the functions compiled by torch, each to a kernel or two: on a GPU launches are what costs."""
-    return ElementWise(*(torch.compile(part, dynamic=False) for part in (advance, step_slopes, retreat)))
+    return ElementWise(*(torch.compile(part, dynamic=False) for part in (advance, retreat)))
 
 
 class EgruRun(torch.autograd.Function):
@@ -186,66 +165,57 @@ class EgruRun(torch.autograd.Function):
         Where `activity_target` is given, the gradients are those of the loss plus
         activity_weight * max(0, a - activity_target)^2, a being the share of events among outputs.
         """
-        steps, streams, neurons = inputs.shape[0], output.shape[0], output.shape[1]
         transposed = recurrent_weights.to(product_type).t()
         operand = output.to(product_type)
-        every, operands = [], []
-        for t in range(steps):
+        every, outputs, operands = [], [], []
+        for t in range(inputs.shape[0]):
             operands.append(operand)
-            *kept, after, operand = element_wise.advance(
+            *kept, y, after, operand = element_wise.advance(
                 arithmetic, inputs[t], operand @ transposed, reset_bias, threshold, cell
             )
             every.append((*kept, cell))
+            outputs.append(y)
             cell = after
-        saved = inputs.new_empty(8, steps, streams, neurons)
-        for slot, values in zip(saved, zip(*every, strict=True), strict=True):
-            torch.stack(values, out=slot)
-        outputs, events = saved[6], saved[5]
-        ctx.save_for_backward(saved, torch.cat(operands), recurrent_weights, threshold)
+        ctx.save_for_backward(torch.cat(operands), recurrent_weights, threshold)
+        ctx.every = every  # (made here, so nothing that autograd would have to know of)
         ctx.product_type, ctx.surrogate, ctx.element_wise = product_type, surrogate, element_wise
         ctx.event_cost = 0.0
         if activity_target is not None:
             # (A tensor, as a GPU is not waited for.)
+            events = torch.stack([kept[5] for kept in every])
             excess = events.mean().double() - activity_target
             ctx.event_cost = excess.clamp_(min=0.0).mul_(2.0 * activity_weight).div_(events.numel())
         ctx.mark_non_differentiable(cell)
-        return outputs, cell
+        return torch.stack(outputs), cell
 
     @staticmethod
     def backward(ctx, grad_outputs, _grad_cell):
-        saved, last_outputs, recurrent_weights, threshold = ctx.saved_tensors
+        last_outputs, recurrent_weights, threshold = ctx.saved_tensors
         weights = recurrent_weights.to(ctx.product_type)
-        z, r, g, gr, c, o, _, before = saved.unbind(0)
-        steps, streams, neurons = z.shape
-        element_wise, jump = ctx.element_wise, ctx.surrogate.jump
-        slopes = element_wise.step_slopes(before, z, r, g, gr, c, threshold, ctx.surrogate)
         grad_threshold = torch.zeros_like(threshold)
-        product = grad_outputs.new_zeros(streams, neurons, dtype=ctx.product_type)
         grad_cell = torch.zeros_like(grad_outputs[0])
-        every, operands = [], []
-        for t in range(steps - 1, -1, -1):
-            *sums, operand, grad_cell, grad_threshold = element_wise.retreat(
+        product = grad_cell.to(ctx.product_type)
+        grad_inputs = grad_outputs.new_empty(*grad_outputs.shape[:2], weights.shape[0])
+        inside, operands = [], []
+        for t in range(len(ctx.every) - 1, -1, -1):
+            of_z, of_r, of_gr, of_g, operand, grad_cell, grad_threshold = ctx.element_wise.retreat(
                 grad_outputs[t],
                 product,
                 grad_cell,
                 grad_threshold,
-                z[t],
-                r[t],
-                o[t],
-                tuple(slope[t] for slope in slopes),
-                c[t] if jump is None else jump,
+                ctx.every[t],
                 threshold,
+                ctx.surrogate,
                 ctx.event_cost,
             )
-            every.append(sums)
+            torch.cat((of_z, of_r, of_g), dim=1, out=grad_inputs[t])
+            inside.append(of_gr)
             operands.append(operand)
             # Also at t = 0: its result, the gradient of the state, is not wanted, so it is skipped there.
             if t:
                 product = operand @ weights
-        of_z, of_r, of_gr, of_g = zip(*reversed(every), strict=True)
-        grad_weights = (torch.cat(operands[::-1]).t() @ last_outputs).to(saved.dtype)
-        grad_inputs = torch.cat([torch.stack(values) for values in (of_z, of_r, of_g)], dim=-1)
-        grad_bias = torch.cat(of_gr).sum(0)
+        grad_weights = (torch.cat(operands[::-1]).t() @ last_outputs).to(grad_outputs.dtype)
+        grad_bias = torch.cat(inside[::-1]).sum(0)
         return grad_inputs, grad_weights, grad_bias, grad_threshold, *(None,) * 8
 
 

@@ -67,6 +67,12 @@ def _parser() -> argparse.ArgumentParser:
         help="folder of the run (default: runs/ and the recipe's name; torchrun takes --run for its own)",
     )
     _add_device(train)
+    train.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="SAVED",
+        help="begin with the model in this file of another run, as runs/ptb-egru/dense.pt",
+    )
     train.add_argument("--until", metavar="PHASE", help="stop after this phase")
     train.add_argument("--model", type=Path, metavar="NPZ", help="also export the result to this checkpoint")
 
@@ -193,7 +199,8 @@ def _train(arguments: argparse.Namespace) -> None:
     recipe = load_recipe(arguments.recipe)
     run = arguments.run or Path("runs") / recipe.name
     execution = choose_execution(arguments.device, arguments.eager)
-    trainer = Trainer(recipe, _corpus(arguments.data, recipe.vocabulary), run, execution)
+    corpus = _corpus(arguments.data, recipe.vocabulary)
+    trainer = Trainer(recipe, corpus, run, execution, arguments.start_from)
     trainer.run(arguments.until)
     trainer.group.close()
     if arguments.model is not None and trainer.group.first:

@@ -25,6 +25,7 @@ from egret_training.optimization import WeightAverage, dropout_in, make_optimize
 from egret_training.quantization import QuantizedEgruLanguageModel
 from egret_training.recipe import ModelRecipe, Phase, Recipe
 from egret_training.run_folder import STATE, RunFolder
+from egret_training.saved import read_saved
 from egret_training.window import PlainWindow, RecordedWindow, Window
 
 SAVE_SECONDS = 150.0
@@ -39,10 +40,12 @@ class Trainer:
         corpus: Corpus,
         folder: str | os.PathLike[str],
         execution: Execution | None = None,
+        start_from: str | os.PathLike[str] | None = None,
     ) -> None:
         """Start a run in `folder`, or take up the one there; EgretError where that is of another network.
 
-        `execution`: None is the processor. Where several processes train, windows are not recorded.
+        `execution`: None is the processor. Where several processes train, windows are not recorded. A new run
+        begins with the model, masks and random numbers that `start_from` holds, a file of another run.
         """
         self.recipe, self.corpus, self.folder, self.group = recipe, corpus, RunFolder(folder), Group()
         self.execution = Execution() if execution is None else execution
@@ -69,7 +72,10 @@ class Trainer:
         self.constraints = Constraints()
         saved = self.folder.read_state()
         if saved is not None:
-            self._resume(saved)
+            self._resume(saved, self.folder.path)
+        elif start_from is not None:
+            afresh = {"phase": 0, "epoch": 0, "position": None, "optimizer": None, "average": None}
+            self._resume({**read_saved(start_from), **afresh}, start_from)
 
     def run(self, until: str | None = None) -> EgruLanguageModel:
         """Run the phases that are left, up to and with the phase named `until` (all where None)."""
@@ -247,13 +253,13 @@ class Trainer:
             },
         )
 
-    def _resume(self, saved: dict[str, Any]) -> None:
+    def _resume(self, saved: dict[str, Any], source: str | os.PathLike[str]) -> None:
         if (
             ModelRecipe(**saved["recipe"]["model"]) != self.recipe.model
             or saved["vocabulary"] != self.corpus.vocabulary
         ):
             raise EgretError(
-                f"{self.folder.path} holds a run of another network or corpus; name another folder."
+                f"{source} is of another network or corpus than the recipe and the data; name another."
             )
         if not saved["shape"]["tied"]:
             self.model.untie()

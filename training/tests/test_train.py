@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret_training import cli, train
 from egret_training.recipe import load_recipe
+from egret_training.saved import load_model
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +112,22 @@ def test_an_interrupted_run_continues_exactly(workplace, monkeypatch):
         assert torch.equal(value, parts.model.state_dict()[name]), name
 
 
+def test_a_run_begins_with_what_another_has_saved(finished, workplace, tmp_path, capsys):
+    dense, pruned = RECIPE.index("[[phases]]"), RECIPE.index('[[phases]]\nname = "pruned"')
+    (tmp_path / "later.toml").write_text(RECIPE[:dense] + RECIPE[pruned:])
+    arguments = ["--data", str(workplace), "--run", str(tmp_path / "run")]
+    start = ["--start-from", str(workplace / "run" / "dense.pt")]
+    assert cli.main(["train", str(tmp_path / "later.toml"), *arguments, *start]) == 0
+    expected, found = (load_model(run / "quantized.pt")[0] for run in (workplace / "run", tmp_path / "run"))
+    for name, value in expected.state_dict().items():
+        assert torch.equal(value, found.state_dict()[name]), name
+
+    (tmp_path / "other.toml").write_text(RECIPE.replace("layers = [30, 20]", "layers = [31, 20]"))
+    arguments[-1] = str(tmp_path / "other")
+    assert cli.main(["train", str(tmp_path / "other.toml"), *arguments, *start]) == 1
+    assert "dense.pt is of another network or corpus" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -140,6 +158,17 @@ def test_shipped_recipes_are_valid():
     assert recipes
     for path in recipes:
         assert load_recipe(path).phases
+
+
+@pytest.mark.parametrize("way", ["unstructured", "lane-balanced"])
+def test_ways_to_prune_are_compared_under_the_same_training(way):
+    recipes = Path(train.__file__).parents[1] / "recipes"
+    base, other = load_recipe(recipes / "ptb.toml"), load_recipe(recipes / f"ptb-{way}.toml")
+    pruned = next(phase for phase in base.phases if phase.name == "pruned")
+    assert other.phases == [dataclasses.replace(pruned, pruning=other.phases[0].pruning)]
+    assert dataclasses.replace(base, name="", about="", phases=[]) == dataclasses.replace(
+        other, name="", about="", phases=[]
+    )
 
 
 def test_the_command_line_says_what_is_missing(tmp_path, capsys, monkeypatch):

@@ -116,10 +116,10 @@ class Trainer:
         if self.group.size > 1:
             stepped = nn.parallel.DistributedDataParallel(self.model)
         plain = PlainWindow(stepped, torch.bfloat16)
+        window: Window = plain
         # (torch's own layers are one launch each already.)
-        few_launches = self.group.size > 1 or not self.model.event_layers
-        record = None if few_launches else self.execution.record
-        window: Window = plain if record is None else RecordedWindow(plain, self.recipe.window, record)
+        if self.execution.record is not None and self.group.size == 1 and self.model.event_layers:
+            window = RecordedWindow(plain, self.recipe.window, self.execution.record)
         while self.epoch < phase.epochs:
             self._run_epoch(phase, window, optimizer)
             self.epoch += 1

@@ -31,6 +31,7 @@ def plot_run(folder: str | os.PathLike[str], picture: Path) -> None:
     rows = read_log(folder)
     try:
         from matplotlib.figure import Figure
+        from matplotlib.ticker import LogLocator, ScalarFormatter
     except ModuleNotFoundError as error:
         raise EgretError("Plots need matplotlib: `pip install matplotlib`.") from error
     minutes = [float(row["seconds"]) / 60 for row in rows]
@@ -39,6 +40,10 @@ def plot_run(folder: str | os.PathLike[str], picture: Path) -> None:
     above.plot(minutes, [float(row["train_perplexity"]) for row in rows], ".--", label="train (with dropout)")
     above.plot(minutes, [float(row["valid_perplexity"]) for row in rows], ".-", label="valid")
     above.set(yscale="log", ylabel="perplexity", title=Path(folder).name)
+    above.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
+    above.yaxis.set_major_formatter(ScalarFormatter())
+    above.yaxis.minorticks_off()
+    above.grid(axis="y", color="0.9")
     activities = [[float(share) for share in row["activity"].split("/") if share] for row in rows]
     for layer in range(max(map(len, activities))):
         points = [(m, a[layer]) for m, a in zip(minutes, activities, strict=True) if layer < len(a)]
@@ -47,8 +52,11 @@ def plot_run(folder: str | os.PathLike[str], picture: Path) -> None:
     below.set(ylim=(0, 1), ylabel="share", xlabel="minutes of training")
     for first, row in enumerate(rows):
         if first and row["phase"] != rows[first - 1]["phase"]:
+            change = (minutes[first - 1] + minutes[first]) / 2
             for axes in (above, below):
-                axes.axvline((minutes[first - 1] + minutes[first]) / 2, color="0.8", zorder=0)
+                axes.axvline(change, color="0.7", zorder=0)
+            top = above.get_xaxis_transform()
+            above.text(change, 0.02, f" {row['phase']}", transform=top, color="0.4", fontsize="small")
     above.legend(), below.legend(fontsize="small")
     try:
         figure.savefig(picture)

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from egret_training.execution import Execution
 from egret_training.model import Dropout, EgruLanguageModel, Shape
-from egret_training.window import PlainWindow, RecordedWindow, Window
+from egret_training.window import Sample, make_window
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,6 @@ class Size:
 
 SIZES = {"small": Size(200, (400, 400, 200)), "paper": Size(750, (1350, 1350, 750))}
 """The published network, and one that a PC trains in an hour or two."""
-
-Sample = tuple[int, int] | None
 
 
 @dataclass(frozen=True)
@@ -86,10 +84,7 @@ def _update(contender: Contender, size: Size, execution: Execution) -> Callable[
     model.to(device)
     for layer in model.event_layers:
         layer.element_wise = execution.element_wise
-    plain = PlainWindow(model, contender.product_type)
-    window: Window = plain
-    if execution.record is not None and contender.cell == "egru":
-        window = RecordedWindow(plain, size.window, execution.record)
+    window = make_window(model, contender.product_type, size.window, execution)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     words = torch.randint(size.vocabulary, (size.window + 1, size.streams), device=device)
     state = model.initial_state(size.streams)

@@ -26,7 +26,7 @@ from egret_training.quantization import QuantizedEgruLanguageModel
 from egret_training.recipe import ModelRecipe, Phase, Recipe
 from egret_training.run_folder import STATE, RunFolder
 from egret_training.saved import read_saved
-from egret_training.window import PlainWindow, RecordedWindow, Window
+from egret_training.window import Window, make_window
 
 SAVE_SECONDS = 150.0
 
@@ -115,11 +115,7 @@ class Trainer:
         stepped: nn.Module = self.model
         if self.group.size > 1:
             stepped = nn.parallel.DistributedDataParallel(self.model)
-        plain = PlainWindow(stepped, torch.bfloat16)
-        window: Window = plain
-        # (torch's own layers are one launch each already.)
-        if self.execution.record is not None and self.group.size == 1 and self.model.event_layers:
-            window = RecordedWindow(plain, self.recipe.window, self.execution.record)
+        window = make_window(stepped, torch.bfloat16, self.recipe.window, self.execution)
         while self.epoch < phase.epochs:
             self._run_epoch(phase, window, optimizer)
             self.epoch += 1

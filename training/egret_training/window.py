@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from egret_training.execution import Record, random_state, set_random_state
-from egret_training.model import Dropout, State
+from egret_training.execution import Execution, Record, random_state, set_random_state
+from egret_training.model import Dropout, EgruLanguageModel, State
 
 Sample = tuple[int, int] | None
 
@@ -121,3 +121,13 @@ class RecordedWindow:
         self.results, self.replay = [], lambda: None  # their memory goes first
         self.results, self.replay = self.record(compute)
         set_random_state(inputs.device, before)
+
+
+def make_window(model: nn.Module, product_type: torch.dtype, steps: int, execution: Execution) -> Window:
+    """Return windows of `model` (see PlainWindow), those of `steps` steps recorded where `execution` records.
+
+    torch's own layers (one launch each) are not recorded, nor what shares gradients with other processes.
+    """
+    plain = PlainWindow(model, product_type)
+    events = isinstance(model, EgruLanguageModel) and bool(model.event_layers)
+    return RecordedWindow(plain, steps, execution.record) if execution.record and events else plain

@@ -160,10 +160,18 @@ def test_shipped_recipes_are_valid():
         assert load_recipe(path).phases
 
 
-@pytest.mark.parametrize("way", ["unstructured", "lane-balanced"])
-def test_ways_to_prune_are_compared_under_the_same_training(way):
+@pytest.mark.parametrize(
+    "recipe, way",
+    [
+        ("ptb", "unstructured"),
+        ("ptb", "lane-balanced"),
+        ("ptb-lstm-small", "75"),
+        ("ptb-lstm-small", "60"),
+    ],
+)
+def test_ways_to_prune_are_compared_under_the_same_training(recipe, way):
     recipes = Path(train.__file__).parents[1] / "recipes"
-    base, other = load_recipe(recipes / "ptb.toml"), load_recipe(recipes / f"ptb-{way}.toml")
+    base, other = (load_recipe(recipes / f"{name}.toml") for name in (recipe, f"{recipe}-{way}"))
     pruned = next(phase for phase in base.phases if phase.name == "pruned")
     assert other.phases == [dataclasses.replace(pruned, pruning=other.phases[0].pruning)]
     assert dataclasses.replace(base, name="", about="", phases=[]) == dataclasses.replace(

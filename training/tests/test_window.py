@@ -4,7 +4,6 @@ everything on one device, nothing that waits for results, and steps that torch c
 from __future__ import annotations
 
 import csv
-import functools
 
 import pytest
 import torch
@@ -187,20 +186,13 @@ def test_pruning_makes_its_tensors_where_the_weights_are():
         Pruning(0.7, unstructured=True),
     ]
     stroke = Pruning(0.7, slots=2, gap_bits=2, at_a_stroke=True)
+    model = _model(False)  # (parameters are drawn on the processor, whatever the device)
     with NamedDevice():
         for pruning in ways:
-            assert draw_masks(_model_cached(), pruning, 0.7, 0.7)
-        assert prune_at_a_stroke(_model_cached(), stroke, streams, frequencies)
+            assert draw_masks(model, pruning, 0.7, 0.7)
+        assert prune_at_a_stroke(model, stroke, streams, frequencies)
         with pytest.raises(AssertionError, match="zeros names no device"):
             torch.zeros(3)
-
-
-@functools.lru_cache
-def _model_cached() -> EgruLanguageModel:
-    return _model(False)
-
-
-_model_cached()  # (parameters are drawn on the processor, whatever the device)
 
 
 @pytest.mark.parametrize("quantized", [False, True])

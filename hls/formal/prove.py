@@ -94,7 +94,7 @@ def prove(unit: Unit, name: str, fault: tuple[str, str] | None = None) -> tuple[
             text=True,
         )
     except FileNotFoundError:
-        sys.exit("yowasp-sby is missing; pip install -e '.[formal]' brings it, and the solver.")
+        sys.exit("yowasp-sby is missing; `make formal` brings it, and the solver.")
     (folder / "log").write_text(run.stdout + run.stderr)
     lines = [line.split("summary:", 1)[1].strip() for line in run.stdout.splitlines() if "summary:" in line]
     # Bits of both tasks: 2, a property failed or a cover point was not reached; 4, an induction failed.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from generators import cpp, docs, hwh, python, systemverilog, top
@@ -20,21 +21,23 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BITSTREAM_PLACEHOLDER = "No bitstream: pynq wants a file of this name, the virtual board runs hls/rtl.\n"
 
 
-def committed_files(description: Description) -> dict[str, str]:
-    """Return the text of every committed file that is generated, by its path in the repository."""
-    files = {
-        "hls/rtl/egret_pkg.sv": systemverilog.package(description),
-        "hls/rtl/gate_tables.sv": systemverilog.gate_tables(description),
-        "hls/src/egret_kernel_config.hpp": cpp.header(description),
-        "hls/src/gate_tables.hpp": cpp.gate_tables(description),
-        "host/egret/kernel.py": python.module(description),
-        "docs/registers.md": docs.registers_page(description),
-        "docs/image.md": docs.image_page(description),
-    }
+def committed_files(description: Description) -> Iterator[tuple[str, str]]:
+    """Yield the path in the repository, and the text, of every committed file that is generated.
+
+    The last, what fits a board, is computed by egret.limits, which reads host/egret/kernel.py: that must
+    have been written by then.
+    """
+    yield "hls/rtl/egret_pkg.sv", systemverilog.package(description)
+    yield "hls/rtl/gate_tables.sv", systemverilog.gate_tables(description)
+    yield "hls/src/egret_kernel_config.hpp", cpp.header(description)
+    yield "hls/src/gate_tables.hpp", cpp.gate_tables(description)
+    yield "host/egret/kernel.py", python.module(description)
+    yield "docs/registers.md", docs.registers_page(description)
     for board in description.data["boards"]:
-        files[f"host/egret/virtual_board/{board}.hwh"] = hwh.handoff(description, board)
-        files[f"host/egret/virtual_board/{board}.bit"] = BITSTREAM_PLACEHOLDER
-    return files
+        yield f"host/egret/virtual_board/{board}.hwh", hwh.handoff(description, board)
+        yield f"host/egret/virtual_board/{board}.bit", BITSTREAM_PLACEHOLDER
+    sys.path.insert(0, str(REPOSITORY / "host"))
+    yield "docs/image.md", docs.image_page(description)
 
 
 def main() -> int:
@@ -59,7 +62,7 @@ def main() -> int:
         return 0
 
     stale = []
-    for name, text in committed_files(description).items():
+    for name, text in committed_files(description):
         path = REPOSITORY / name
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue

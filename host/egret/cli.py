@@ -1,239 +1,27 @@
-"""The command line, `egret`: run or evaluate a model, report a run, test a board, list the boards, pack
-a model, draw a random one, look into a file, measure the kernel.
-
-The exit status is one of the constants below.
-"""
+"""The command line, `egret`. The commands are in egret.commands, which is imported when one is to run."""
 
 from __future__ import annotations
 
-import argparse
-import os
-import sys
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
-from egret import boards_command, eval_command, inspect_command, verify_command
-from egret.argument_types import count, positive
-from egret.bench import command as bench_command
-from egret.boards import AUTO, board_profile
-from egret.errors import EgretError, RunError
-from egret.image import ModelImage
-from egret.inspect_command import describe_checkpoint, describe_image
-from egret.models import load_model
-from egret.packer import pack
-from egret.report import command as report_command
-from egret.run_command import DEFAULT_WORDS, run
-from egret.synthetic import random_checkpoint
-from egret.text import END, UNKNOWN
-
-FINE, BOARD_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
-"""Exit statuses, for scripts. BOARD_FAILED: the board fails, differs from the reference model, or fails a
-check of `verify`. WRONG_INPUT: usage, a file, an option, a model that does not fit, what is not there."""
-
-_STATUSES = (
-    f"Exit status: {FINE} fine; {BOARD_FAILED} the board fails, or differs from the reference model; "
-    f"{WRONG_INPUT} wrong usage or input, or something is missing; {INTERRUPTED} interrupted."
-)
-
-DEFAULT_BOARD = "virtual:pynq-z2"
-_BOARD_HELP = f"see 'egret boards' (default: {AUTO}, the board this is; on a PC, {DEFAULT_BOARD})"
+from egret.command_line import process, status_of
 
 
 def entry_point() -> None:
     """Run the command line of this process and exit with its status."""
-    sys.exit(main(sys.argv[1:]))
+    process(main)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line `arguments`; return the exit status. What went wrong goes to standard error."""
+    return status_of("egret", lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from egret.commands import make_parser
+
     try:
-        parsed = _parser().parse_args(arguments)
+        parsed = make_parser().parse_args(arguments)
     except SystemExit as exit_:  # argparse has printed help (0) or what is wrong (2)
         return int(exit_.code or 0)
-    try:
-        status = int(parsed.function(parsed))
-        sys.stdout.flush()
-        return status
-    except RunError as error:
-        print(f"egret: {error}", file=sys.stderr)
-        return BOARD_FAILED
-    except EgretError as error:
-        print(f"egret: {error}", file=sys.stderr)
-        return WRONG_INPUT
-    except MemoryError as error:
-        print(f"egret: this machine's memory does not suffice ({error}).", file=sys.stderr)
-        return WRONG_INPUT
-    except OSError as error:  # files that cannot be read raise EgretError: what is left is our own output
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it is tried again at exit
-        if isinstance(error, BrokenPipeError):  # the reader (head, less) has seen enough
-            return FINE
-        print(f"egret: the output cannot be written: {error.strerror or error}.", file=sys.stderr)
-        return WRONG_INPUT
-    except KeyboardInterrupt:
-        print("egret: interrupted.", file=sys.stderr)
-        return INTERRUPTED
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="egret",
-        description="Sparse event-based recurrent networks on an FPGA, one token at a time.",
-        epilog=f"'egret COMMAND --help' says more. To begin with: egret run models/ptb-egru.npz --prompt "
-        f"'the company said'. {_STATUSES}",
-    )
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-
-    run_ = commands.add_parser(
-        "run",
-        help="run a model on a board: words, then MACs against cycles",
-        description="Run a model on a board. The given text goes through word by word; then the model "
-        "goes on alone, each likeliest next word (or one drawn) being the next input.",
-    )
-    run_.set_defaults(function=run)
-    run_.add_argument("model", metavar="MODEL", type=Path, help="quantised checkpoint (.npz) or packed image")
-    given = run_.add_mutually_exclusive_group()
-    given.add_argument("--text", metavar="FILE", help="text to run, a sentence a line ('-': standard input)")
-    given.add_argument("--prompt", metavar="WORDS", help="the beginning of a sentence")
-    run_.add_argument(
-        "--generate",
-        metavar="N",
-        type=count,
-        help=f"words to generate (default: {DEFAULT_WORDS}; 0 with --text)",
-    )
-    drawing = run_.add_argument_group(
-        "drawing words",
-        "With any of these, words are drawn on the host from the kernel's logits, one start of the kernel a "
-        "word, instead of the kernel going on with the likeliest by itself. What it costs is printed.",
-    )
-    drawing.add_argument(
-        "--temperature",
-        metavar="T",
-        type=float,
-        help="draw from softmax(logits / T): 0: the likeliest (default: 1)",
-    )
-    drawing.add_argument("--top-k", metavar="K", type=positive, help="draw from the K likeliest words only")
-    drawing.add_argument("--seed", type=count, help="of the draws (default: 0)")
-    run_.add_argument("--board", default=AUTO, help=_BOARD_HELP)
-    run_.add_argument("--tokens", metavar="N", type=positive, help="run only the first N tokens of the text")
-    run_.add_argument(
-        "--logits",
-        action="store_true",
-        help="have the kernel write all logits: for the perplexity of a text, and for --check to compare",
-    )
-    run_.add_argument("--check", action="store_true", help="compare every token with the reference model")
-    run_.add_argument(
-        "--chunk",
-        metavar="N",
-        type=positive,
-        help="tokens per start of the kernel: more for speed, fewer for a livelier progress bar",
-    )
-    run_.add_argument(
-        "--watch",
-        action=argparse.BooleanOptionalAction,
-        help="print a line for each token, with a bar for the events of each layer, full where a third of "
-        "its neurons fire (default: on a terminal, unless it is a --text)",
-    )
-    run_.add_argument(
-        "--save",
-        metavar="RUN",
-        type=Path,
-        help="save the run for 'egret report'; of a checkpoint this includes --check, since it is the "
-        "reference model that knows which neurons fired",
-    )
-    run_.add_argument("--json", action="store_true", help="print everything as JSON")
-
-    report_command.add_arguments(
-        commands.add_parser("report", help="make a page with pictures of a run that was saved")
-    )
-    eval_command.add_arguments(
-        commands.add_parser("eval", help="perplexity of a text on a board, and cycles per token")
-    )
-    verify_command.add_arguments(
-        commands.add_parser("verify", help="self-test of a board: the first thing to run on a new one")
-    )
-
-    boards_command.add_arguments(
-        commands.add_parser("boards", help="list the boards, and say which one this machine has")
-    )
-
-    pack_ = commands.add_parser(
-        "pack",
-        help="pack a checkpoint into a model image ahead of time",
-        description="Fold the embedding into a table, encode the weight columns and write the model image "
-        "that a board's kernel reads. 'egret run' does the same when it is given a checkpoint; packing ahead "
-        "spares a board the time. An image is for one kernel: name the board that it will run on.",
-        epilog="Example: egret pack models/ptb-egru.npz --board pynq-z2 -o ptb.image",
-    )
-    pack_.set_defaults(function=_pack)
-    pack_.add_argument("model", metavar="MODEL", type=Path, help="quantised checkpoint (.npz)")
-    pack_.add_argument("-o", "--output", metavar="IMAGE", type=Path, required=True, help="file to write")
-    pack_.add_argument(
-        "--board", default=DEFAULT_BOARD, help=f"pack for this board's kernel ({DEFAULT_BOARD})"
-    )
-
-    random = commands.add_parser(
-        "random",
-        help="write a checkpoint with random weights, to measure a shape that nobody has trained",
-        description="Write a checkpoint with random weights of a given sparsity, balanced over the lanes of "
-        "a board, and thresholds for about the given activity.",
-        epilog="Example: egret random -o random.npz --layers 480 240 --embedding 240",
-    )
-    random.set_defaults(function=_random)
-    random.add_argument("-o", "--output", metavar="MODEL", type=Path, required=True, help="file to write")
-    random.add_argument("--layers", metavar="N", type=positive, nargs="+", required=True, help="neurons")
-    random.add_argument(
-        "--embedding", metavar="N", type=positive, required=True, help="width of a word's vector"
-    )
-    random.add_argument(
-        "--vocabulary", metavar="N", type=positive, default=10000, help="words (default: 10000)"
-    )
-    random.add_argument(
-        "--sparsity", metavar="S", type=float, default=0.85, help="share of zeros (default: 0.85)"
-    )
-    random.add_argument(
-        "--activity", metavar="A", type=float, default=0.1, help="share that fires (default: 0.1)"
-    )
-    random.add_argument("--board", default=DEFAULT_BOARD, help=f"whose lanes to balance ({DEFAULT_BOARD})")
-    random.add_argument("--seed", type=count, default=0, help="of the random numbers (default: 0)")
-
-    inspect_command.add_arguments(
-        commands.add_parser("inspect", help="say what is in a checkpoint or a model image")
-    )
-    bench_command.add_arguments(
-        commands.add_parser("bench", help="measure networks of set sparsity and activity on the kernel")
-    )
-    return parser
-
-
-def _pack(arguments: argparse.Namespace) -> int:
-    board = board_profile(arguments.board)
-    model = load_model(arguments.model)
-    if isinstance(model, ModelImage):
-        raise EgretError(f"{arguments.model} is packed already.")
-    image = pack(model, board.build)
-    image.save(arguments.output)
-    describe_image(image)
-    return 0
-
-
-def _random(arguments: argparse.Namespace) -> int:
-    build = board_profile(arguments.board).build
-    drawn = random_checkpoint(
-        layers=arguments.layers,
-        embedding=arguments.embedding,
-        vocabulary=arguments.vocabulary,
-        sparsity=arguments.sparsity,
-        activity=arguments.activity,
-        balanced_slots=build.slots,
-        weight_bits=build.weight_bits,
-        seed=arguments.seed,
-        decoder_slots=build.decoder_slots,
-        decoder_weight_bits=build.decoder_weight_bits,
-    )
-    # With these it can be prompted like a trained model, if not with sense.
-    special = [END, UNKNOWN][: len(drawn.vocabulary)]
-    checkpoint = replace(drawn, vocabulary=special + drawn.vocabulary[len(special) :])
-    checkpoint.save(arguments.output)
-    describe_checkpoint(checkpoint)
-    return 0
+    return int(parsed.function(parsed))

@@ -19,8 +19,8 @@ from egret.argument_types import positive
 from egret.boards import AUTO, board_names, is_csim, resolve_board
 from egret.errors import EgretError
 from egret.measurement import Run
-from egret.models import image_for, load_model
-from egret.opening import open_session
+from egret.models import load_model
+from egret.opening import open_model
 from egret.run_command import read_text
 from egret.text import Vocabulary
 from egret.watching import ReferenceCheck, TextScore
@@ -56,9 +56,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         raise EgretError(f"{source} holds {tokens.size} tokens; a prediction takes two.")
     check = ReferenceCheck.of(model, tokens) if arguments.check else None
     score = TextScore(tokens)
-    with open_session(name, arguments.chunk) as (session, board):
-        image = image_for(model, session.build)
-        session.load(image)
+    with open_model(model, name, arguments.chunk) as (session, board, image):
         parts: list[Run] = []
         steps, cycles, begin = 0, 0, time.monotonic()
         with tqdm(total=tokens.size, unit="token", disable=None, file=sys.stderr) as bar:

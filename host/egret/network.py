@@ -20,8 +20,8 @@ from egret.image import ModelImage
 from egret.image_header import CHECKSUM_WORD
 from egret.kernel import Board
 from egret.measurement import Counters, Run
-from egret.models import image_for, load_model
-from egret.opening import open_session
+from egret.models import load_model
+from egret.opening import open_model
 from egret.sampling import Sampler
 from egret.text import Vocabulary
 
@@ -291,7 +291,5 @@ def open_network(
     if not isinstance(model, (Checkpoint, ModelImage)):
         model = load_model(Path(model))
     with ExitStack() as resources:
-        session, opened = resources.enter_context(open_session(board, chunk, bitfile, **profile))
-        image = image_for(model, session.build)
-        session.load(image)
+        session, opened, image = resources.enter_context(open_model(model, board, chunk, bitfile, **profile))
         return Network(session, opened, image, resources.pop_all())

@@ -1,4 +1,4 @@
-"""From a board's name to a session on its kernel, for all who use one."""
+"""From a board's name to a session on its kernel, and to a model on it, for all who use one."""
 
 from __future__ import annotations
 
@@ -7,8 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
+from egret.image import ModelImage
+from egret.installation import how_to_install
 from egret.kernel import Board
+from egret.limits import DEFAULT_CHUNK, check_build, check_memory
+from egret.models import image_for
 
 
 @contextmanager
@@ -31,12 +36,12 @@ def open_session(
         import pynq  # noqa: F401
     except ImportError as error:
         raise EgretError(
-            f"pynq cannot be imported ({error}); install it with: pip install 'egret[board,simulation]'"
+            f"pynq cannot be imported ({error}); {how_to_install('board', 'simulation')}"
         ) from error
     from egret.boards import open_board
     from egret.clock import set_clock
     from egret.driver import load_overlay
-    from egret.session import DEFAULT_CHUNK, DEFAULT_TIMEOUT_S, Session
+    from egret.session import DEFAULT_TIMEOUT_S, Session
 
     with open_board(board, bitfile=bitfile, **profile) as opened:
         overlay = load_overlay(opened.bitfile, opened.device)
@@ -48,3 +53,32 @@ def open_session(
             timeout_s=DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s,
         ) as session:
             yield session, profile_here
+
+
+@contextmanager
+def open_model(
+    model: Checkpoint | ModelImage,
+    board: str,
+    chunk: int | None = None,
+    bitfile: str | Path | None = None,
+    **profile: Any,
+) -> Iterator[tuple[Any, Board, ModelImage]]:
+    """Open a board as open_session() does, load a model, and yield session, profile and the model's image.
+
+    Raises what open_session(), image_for() and Session.load() do. What a virtual board cannot run is refused
+    before its kernel is compiled; what a real one takes its kernel says itself.
+    """
+    from egret.boards import VIRTUAL, board_profile, resolve_board
+
+    image = None
+    board = resolve_board(board)
+    if board.startswith(VIRTUAL):
+        expected = board_profile(board, **profile)
+        image = image_for(model, expected.build)
+        check_build(image, expected.build)
+        check_memory(image, expected)
+    with open_session(board, chunk, bitfile, **profile) as (session, opened):
+        if image is None:
+            image = image_for(model, session.build)
+        session.load(image)
+        yield session, opened, image

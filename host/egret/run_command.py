@@ -22,8 +22,8 @@ from egret.errors import EgretError
 from egret.generation import Generation, ignore
 from egret.live_view import LiveView, Style
 from egret.measurement import Run
-from egret.models import image_for, load_model
-from egret.opening import open_session
+from egret.models import load_model
+from egret.opening import open_model
 from egret.reference import Trace
 from egret.report.record import make_record
 from egret.report.run_file import save_record
@@ -73,9 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     score = TextScore(given) if arguments.text else None
     sampler = _sampler(arguments)
 
-    with open_session(name, arguments.chunk) as (session, board):
-        image = image_for(model, session.build)
-        session.load(image)
+    with open_model(model, name, arguments.chunk) as (session, board, image):
         view = LiveView(image.neurons, vocabulary.words, not is_csim(name), Style.of(sys.stdout))
         parts: list[Run] = []
         traces: list[Trace] = []

@@ -7,6 +7,7 @@ after the host wrote it and invalidated before the host reads it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -21,16 +22,12 @@ from egret.build_words import build_of
 from egret.driver import EgretKernel, KernelError
 from egret.errors import EgretError, RunError
 from egret.image import ModelImage
-from egret.kernel import Build
 from egret.layout import Layout
-from egret.limits import check_limits
+from egret.limits import DEFAULT_CHUNK, check_build
 from egret.measurement import RESULT_WORDS, Counters, Run, deal_logits_back, parse_results
 
 DEFAULT_TIMEOUT_S = 120.0
 """How long one command may take."""
-
-DEFAULT_CHUNK = 16
-"""Tokens per start of the kernel: often enough for a progress bar, seldom enough to cost nothing."""
 
 IDENTITY = contract.MAGIC << 32 | contract.KERNEL_VERSION
 """What a kernel of this version writes into the counters' identity word."""
@@ -49,7 +46,8 @@ class Session:
         """Ask the kernel for its build.
 
         `chunk` is how many tokens the kernel runs per start, `timeout_s` the seconds it may take for one
-        command. Raises RunError where what answers is no Egret kernel of this version, or memory is short.
+        command. Raises RunError where what answers is no Egret kernel of this version, and EgretError where
+        memory is short.
         """
         if chunk < 1:
             raise EgretError(f"A chunk holds at least one token; {chunk} were asked for.")
@@ -100,9 +98,9 @@ class Session:
     def load(self, image: ModelImage) -> Counters:
         """Put a model image into DDR, have the kernel load it, and return what that cost.
 
-        Raises EgretError where the image was packed for another build or its model is beyond a limit of the
-        kernel, KernelError where the kernel refuses it, and RunError where DDR is short of memory. After any
-        of them no model is loaded.
+        Raises EgretError where the image was packed for another build, its model is beyond a limit of the
+        kernel or DDR is short of memory, and KernelError where the kernel refuses it. After any of them no
+        model is loaded.
         """
         self._check_free()
         self._image = None
@@ -297,18 +295,24 @@ class Session:
     def buffer(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
         """Return the DDR buffer `name`, a pynq buffer allocated and zeroed at first use and freed by close().
 
-        Raises RunError if there is no room. The caller flushes what it writes and invalidates what it reads.
+        Raises EgretError if there is no room. The caller flushes what it writes, invalidates what it reads.
         """
         return self._buffers[name] if name in self._buffers else self._allocate(name, shape, dtype)
 
     def _allocate(self, name: str, shape: tuple[int, ...], dtype: Any, content: Any = 0) -> Any:
-        """Allocate the buffer `name` with this content, freed by close(); RunError if it has no room."""
-        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        """Allocate the buffer `name` with this content, freed by close(); EgretError if it has no room."""
+        size = math.prod(shape) * np.dtype(dtype).itemsize
         try:
             buffer = pynq.allocate(shape, dtype=dtype, target=self.kernel.device)
-        except (RuntimeError, MemoryError, OSError) as error:
-            raise RunError(
-                f"The board has no {size} bytes of contiguous memory left for the {name} ({error})."
+        except (RuntimeError, MemoryError, OSError, ValueError, OverflowError) as error:
+            cures = []
+            if name == "image":
+                cures.append("a model with fewer words, a smaller layer 0 or more zeros takes less")
+            if name != "image" or self.chunk > DEFAULT_CHUNK:
+                cures.append(f"a chunk of fewer than {self.chunk} tokens takes less")
+            raise EgretError(
+                f"The board has no {size:,} bytes of contiguous memory left for the {name} ({error}); "
+                f"{', and '.join(cures)}."
             ) from error
         self._buffers[name], self._addresses[name] = buffer, int(buffer.device_address)
         if self._addresses[name] % contract.ALIGNMENT:
@@ -324,24 +328,3 @@ class Session:
     def _free(self, name: str) -> None:
         if name in self._buffers:
             self._buffers.pop(name).freebuffer()
-
-
-def check_build(image: ModelImage, build: Build) -> None:
-    """Raise EgretError, saying what differs, where `image` cannot run on a kernel of this build."""
-    for what, packed, there in (
-        ("layers", image.layout, Layout.of(build)),
-        ("decoder", image.decoder_layout, Layout.of_decoder(build)),
-    ):
-        if packed != there:
-            raise EgretError(
-                f"The image was packed for another kernel: its {what} for {_describe(packed)}; this kernel "
-                f"has {_describe(there)}. Pack the checkpoint for this board."
-            )
-    check_limits(image.neurons, image.header.words, build)
-
-
-def _describe(layout: Layout) -> str:
-    return (
-        f"{layout.engines} engines, {8 * layout.bus_bytes}-bit beats of {layout.entry_format} and "
-        f"accumulators of {layout.accumulator_bits} bits"
-    )

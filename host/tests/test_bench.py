@@ -22,6 +22,7 @@ from egret.bench.sweep import Result, ResultFile, Task, run_tasks
 from egret.bench.tables import report
 from egret.cli import main
 from egret.errors import EgretError
+from egret.installation import how_to_install
 
 POINT = make_point(NETWORKS["2x64"], (0.1,), 0.85, TWO_ENGINES, False)
 
@@ -290,7 +291,7 @@ def test_without_matplotlib_all_but_the_pictures_is_there(
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert drawing_bench() == 0
     captured = capsys.readouterr()
-    assert "egret: matplotlib is missing, so nothing is drawn: pip install 'egret[plots]'\n" in captured.err
+    assert f"egret: matplotlib is missing, so nothing is drawn; {how_to_install('plots')}\n" in captured.err
     assert "saved: runs/bench/quick.json" in captured.out
     content = json.loads(Path("runs/bench/quick.json").read_text())
     assert [entry["network"] for entry in content["results"]] == ["2x64"] * 4

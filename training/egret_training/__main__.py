@@ -3,6 +3,7 @@
 import os
 import sys
 
+from egret.command_line import process
 from egret_training.cli import ALLOCATOR, main
 
 if sys.platform == "linux" and not any(name in os.environ for name in ALLOCATOR):
@@ -10,4 +11,4 @@ if sys.platform == "linux" and not any(name in os.environ for name in ALLOCATOR)
     os.execve(
         sys.executable, [sys.executable, "-m", "egret_training", *sys.argv[1:]], {**os.environ, **ALLOCATOR}
     )
-sys.exit(main())
+process(main)

@@ -6,10 +6,13 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from egret.command_line import FINE, STATUSES, status_of
 from egret.errors import EgretError
+from egret.installation import how_to_install, version
 
 ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
@@ -37,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m egret_training",
         formatter_class=shape,
-        epilog=EPILOG,
+        epilog=f"{EPILOG}\n{STATUSES}",
         description="Train, prune and quantise an EGRU language model for Egret.",
     )
     parser.add_argument(
@@ -47,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
         help="threads of matrix products (default: %(default)s; "
         "the products of a small network gain little from more)",
     )
+    parser.add_argument("--version", action="version", version=version())
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, text: str, about: str) -> argparse.ArgumentParser:
@@ -72,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="SAVED",
         help="begin with the model in this file of another run, as runs/ptb-egru/dense.pt",
+    )
+    train.add_argument(
+        "--no-board", action="store_true", help="train the network even if no board of Egret's will run it"
     )
     train.add_argument("--until", metavar="PHASE", help="stop after this phase")
     train.add_argument("--model", type=Path, metavar="NPZ", help="also export the result to this checkpoint")
@@ -191,15 +198,27 @@ def _corpus(path: Path | None, words: int | None) -> Any:
     return load_corpus(path, words)
 
 
+def _warn(sentences: list[str]) -> None:
+    """Say on standard error what does not stop the command; of several processes, the first one does."""
+    if os.environ.get("RANK", "0") == "0":
+        for sentence in sentences:
+            print(f"egret_training: {sentence}", file=sys.stderr)
+
+
 def _train(arguments: argparse.Namespace) -> None:
     from egret_training.execution import choose_execution
+    from egret_training.fit import check_recipe
     from egret_training.recipe import load_recipe
+    from egret_training.saved import read_saved
     from egret_training.train import Trainer
 
     recipe = load_recipe(arguments.recipe)
     run = arguments.run or Path("runs") / recipe.name
     execution = choose_execution(arguments.device, arguments.eager)
     corpus = _corpus(arguments.data, recipe.vocabulary)
+    if not arguments.no_board:
+        started = read_saved(arguments.start_from)["masks"] if arguments.start_from else None
+        _warn(check_recipe(recipe, corpus.vocabulary, started))
     trainer = Trainer(recipe, corpus, run, execution, arguments.start_from)
     trainer.run(arguments.until)
     trainer.group.close()
@@ -212,6 +231,7 @@ def _export(arguments: argparse.Namespace) -> None:
     from egret_training.data import PENN_TREEBANK
     from egret_training.export import checkpoint_of
     from egret_training.figures import weight_figures
+    from egret_training.fit import check_checkpoint
     from egret_training.saved import load_model
 
     model, saved = load_model(arguments.saved)
@@ -225,6 +245,7 @@ def _export(arguments: argparse.Namespace) -> None:
         checkpoint.metadata["note"] = arguments.note
     checkpoint.metadata["figures"] = {"weights": weight_figures(checkpoint)}
     checkpoint.save(arguments.checkpoint)
+    _warn(check_checkpoint(checkpoint))
     print(
         f"{arguments.checkpoint}: {arguments.checkpoint.stat().st_size / 1e6:.2f} MB, "
         f"{checkpoint.metadata['figures']['weights']['sparsity']:.1%} of its weights zero"
@@ -338,9 +359,18 @@ COMMANDS = {
 }
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run a command line; return the exit status. A user's mistake is one sentence on standard error."""
-    arguments = _parser().parse_args(argv)
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line `arguments`; return the exit status. What went wrong goes to standard error."""
+    return status_of(
+        "egret_training", lambda: _run(arguments), "interrupted; `train` takes its run up again."
+    )
+
+
+def _run(given: Sequence[str]) -> int:
+    try:
+        arguments = _parser().parse_args(given)
+    except SystemExit as exit_:  # argparse has printed help (0) or what is wrong (2)
+        return int(exit_.code or 0)
     try:
         import torch
 
@@ -348,16 +378,6 @@ def main(argv: list[str] | None = None) -> int:
             raise EgretError(f"--threads must be at least 1; it is {arguments.threads}.")
         torch.set_num_threads(arguments.threads)
         COMMANDS[arguments.command](arguments)
-    except EgretError as error:
-        print(f"egret_training: {error}", file=sys.stderr)
-        return 1
     except ModuleNotFoundError as error:
-        print(
-            f'egret_training: {error.name} is not installed; training needs `pip install "egret[training]"`.',
-            file=sys.stderr,
-        )
-        return 1
-    except KeyboardInterrupt:
-        print("egret_training: stopped; `train` takes its run up again.", file=sys.stderr)
-        return 130
-    return 0
+        raise EgretError(f"{error.name} is not installed; {how_to_install('training')}") from error
+    return FINE

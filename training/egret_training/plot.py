@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from egret.errors import EgretError
+from egret.installation import how_to_install
 from egret_training.run_folder import LOG
 
 
@@ -33,7 +34,7 @@ def plot_run(folder: str | os.PathLike[str], picture: Path) -> None:
         from matplotlib.figure import Figure
         from matplotlib.ticker import LogLocator, ScalarFormatter
     except ModuleNotFoundError as error:
-        raise EgretError("Plots need matplotlib: `pip install matplotlib`.") from error
+        raise EgretError(f"Plots need matplotlib; {how_to_install('plots')}") from error
     minutes = [float(row["seconds"]) / 60 for row in rows]
     figure = Figure(figsize=(8, 6), layout="constrained")
     above, below = figure.subplots(2, sharex=True, height_ratios=[2, 1])

@@ -35,7 +35,7 @@ def test_the_benchmark_times_every_contender(monkeypatch, capsys):
         assert contender.name in printed
     speeds = {"torch.nn.GRU, float32": 100.0, "EGRU, bfloat16": 250.0}
     assert benchmark.table(speeds).splitlines()[-1].split()[-2:] == ["3718.4", "2.50"]
-    assert cli.main(["benchmark", "--updates", "0"]) == 1
+    assert cli.main(["benchmark", "--updates", "0"]) == 2
 
 
 def row(phase, epoch, seconds):
@@ -54,13 +54,13 @@ def row(phase, epoch, seconds):
 def test_a_run_is_drawn(tmp_path, capsys):
     pytest.importorskip("matplotlib")
     folder = RunFolder(tmp_path / "run")
-    assert cli.main(["plot", str(folder.path)]) == 1
+    assert cli.main(["plot", str(folder.path)]) == 2
     assert "log.csv cannot be read" in capsys.readouterr().err
     for epoch in range(3):
         folder.log(**row("dense" if epoch < 2 else "pruned", epoch + 1, 60 * epoch))
     assert cli.main(["plot", str(folder.path)]) == 0
     assert (folder.path / "log.png").read_bytes().startswith(b"\x89PNG")
-    assert cli.main(["plot", str(folder.path), "-o", str(tmp_path / "run.unknown")]) == 1
+    assert cli.main(["plot", str(folder.path), "-o", str(tmp_path / "run.unknown")]) == 2
     assert "cannot be written" in capsys.readouterr().err
 
 
@@ -81,5 +81,5 @@ def test_the_price_of_constraints_is_a_row_for_each_way(tmp_path, capsys):
         assert without_weight[f"gap-aware{after}"] == 0 < without_weight[f"unstructured{after}"]
     magnitudes = {row[0].strip(): float(row[2].strip(" %")) for row in rows}
     assert magnitudes["unstructured"] > magnitudes["gap-aware"] > magnitudes["gap-aware, at a stroke"]
-    assert cli.main(["price", str(run / "dense.pt"), *data, "--lanes", "6"]) == 1
+    assert cli.main(["price", str(run / "dense.pt"), *data, "--lanes", "6"]) == 2
     assert "do not fit a beat" in capsys.readouterr().err

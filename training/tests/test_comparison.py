@@ -59,7 +59,7 @@ def runs(tmp_path_factory):
         recipe = RECIPE.format(cell=cell) + (QUANTIZED if cell == "egru" else "")
         (folder / f"{cell}.toml").write_text(recipe)
         arguments = [str(folder / f"{cell}.toml"), "--data", str(folder / "text.txt")]
-        assert cli.main(["train", *arguments, "--run", str(folder / cell)]) == 0
+        assert cli.main(["train", "--no-board", *arguments, "--run", str(folder / cell)]) == 0
     return folder
 
 
@@ -128,7 +128,7 @@ def test_the_command_prints_a_row_for_each_phase(runs, capsys):
         "lstm, pruned",
     ]
     assert len({row.count("|") for row in rows}) == 1
-    assert cli.main(["compare", str(runs), *arguments]) == 1
+    assert cli.main(["compare", str(runs), *arguments]) == 2
     assert "no dense.pt, pruned.pt, quantized.pt" in capsys.readouterr().err
     assert phases_of(runs / "egru") == ["dense", "pruned", "quantized"]
     assert table([compare(runs / "egru", "dense", load_corpus(runs / "text.txt", None), ["test"])])

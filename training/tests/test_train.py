@@ -34,6 +34,7 @@ def finished(workplace):
             [
                 "train",
                 str(workplace / "tiny.toml"),
+                "--no-board",  # its decoder has 8 bits
                 "--data",
                 str(workplace),
                 "--run",
@@ -115,7 +116,7 @@ def test_an_interrupted_run_continues_exactly(workplace, monkeypatch):
 def test_a_run_begins_with_what_another_has_saved(finished, workplace, tmp_path, capsys):
     dense, pruned = RECIPE.index("[[phases]]"), RECIPE.index('[[phases]]\nname = "pruned"')
     (tmp_path / "later.toml").write_text(RECIPE[:dense] + RECIPE[pruned:])
-    arguments = ["--data", str(workplace), "--run", str(tmp_path / "run")]
+    arguments = ["--no-board", "--data", str(workplace), "--run", str(tmp_path / "run")]
     start = ["--start-from", str(workplace / "run" / "dense.pt")]
     assert cli.main(["train", str(tmp_path / "later.toml"), *arguments, *start]) == 0
     expected, found = (load_model(run / "quantized.pt")[0] for run in (workplace / "run", tmp_path / "run"))
@@ -124,7 +125,7 @@ def test_a_run_begins_with_what_another_has_saved(finished, workplace, tmp_path,
 
     (tmp_path / "other.toml").write_text(RECIPE.replace("layers = [30, 20]", "layers = [31, 20]"))
     arguments[-1] = str(tmp_path / "other")
-    assert cli.main(["train", str(tmp_path / "other.toml"), *arguments, *start]) == 1
+    assert cli.main(["train", str(tmp_path / "other.toml"), *arguments, *start]) == 2
     assert "dense.pt is of another network or corpus" in capsys.readouterr().err
 
 
@@ -182,9 +183,9 @@ def test_ways_to_prune_are_compared_under_the_same_training(recipe, way):
 def test_the_command_line_says_what_is_missing(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("EGRET_PTB", raising=False)
     (tmp_path / "tiny.toml").write_text(RECIPE)
-    assert cli.main(["train", str(tmp_path / "tiny.toml"), "--run", str(tmp_path / "run")]) == 1
+    assert cli.main(["train", str(tmp_path / "tiny.toml"), "--run", str(tmp_path / "run")]) == 2
     assert "--data" in capsys.readouterr().err
-    assert cli.main(["export", str(tmp_path / "none.pt"), str(tmp_path / "out.npz")]) == 1
+    assert cli.main(["export", str(tmp_path / "none.pt"), str(tmp_path / "out.npz")]) == 2
     (tmp_path / "broken.pt").write_bytes(b"no such thing")
-    assert cli.main(["export", str(tmp_path / "broken.pt"), str(tmp_path / "out.npz")]) == 1
+    assert cli.main(["export", str(tmp_path / "broken.pt"), str(tmp_path / "out.npz")]) == 2
     assert "not a saved run" in capsys.readouterr().err

@@ -231,5 +231,5 @@ def test_a_gpu_that_is_not_there_is_refused_in_a_sentence(tmp_path, capsys):
     with pytest.raises(EgretError, match="finds no GPU. Install"):
         choose_execution("cuda")
     assert choose_execution("auto") == Execution()
-    assert cli.main(["benchmark", "--device", "cuda"]) == 1
+    assert cli.main(["benchmark", "--device", "cuda"]) == 2
     assert "say --device cpu" in capsys.readouterr().err

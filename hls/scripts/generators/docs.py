@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from generators import hwh
@@ -15,6 +15,9 @@ KINDS = {
     "valid": "handshake, read only",
 }
 """What each kind of register is, as Vitis HLS has them."""
+
+WIDTHS, SPARSITY = (512, 1020, 2040), 0.85
+"""Of the networks for which the page says how many words a board's memory holds."""
 
 
 def registers_page(description: Description) -> str:
@@ -124,8 +127,9 @@ def image_page(description: Description) -> str:
         "",
         "## Build parameters",
         "",
-        "An image is packed for a kernel with the same ENGINES, LANES, BUS_BYTES, WEIGHT_BITS, GAP_BITS and",
-        "ACCUMULATOR_BITS; its header names them and the kernel refuses another. The depths are limits.",
+        "An image is packed for a kernel with the same ENGINES, LANES, BUS_BYTES, WEIGHT_BITS, GAP_BITS,",
+        "DECODER_LANES, DECODER_WEIGHT_BITS, DECODER_GAP_BITS and ACCUMULATOR_BITS; its header names them",
+        "and the kernel refuses another. The depths are limits.",
         "",
         *_table(
             ("parameter", "default", "range", *(f"`{board}`" for board in data["boards"]), "what"),
@@ -144,30 +148,24 @@ def image_page(description: Description) -> str:
         "## A beat of a column",
         "",
         "An entry is a signed weight and the gap to the lane's next row; a beat holds one entry per lane.",
+        "Columns of the layers and of the decoder have entries, and numbers of lanes, of their own.",
     ]
     for board in data["boards"]:
-        lines += ["", f"`{board}`:", "", *_beat(description.board_build(board))]
+        build = description.board_build(board)
+        lines += ["", f"`{board}`, layers:", "", *_beat(build, "")]
+        lines += ["", f"`{board}`, decoder:", "", *_beat(build, "DECODER_")]
     lines += [
         "",
         "## What fits",
         "",
-        "The largest model of each build, by the limit that decides. Layers and vocabulary are padded",
-        "to whole groups of ENGINES * LANES, which comes off these.",
+        "All of these hold at once; a name in parentheses is the build parameter that sets the limit. Where",
+        "it is said, a layer counts as its neurons rounded up to a multiple of ENGINES * LANES.",
         "",
-        *_table(
-            ("", *(f"`{board}`" for board in data["boards"])),
-            (
-                (what, *(f"{_limits(description.board_build(board))[index]:,}" for board in data["boards"]))
-                for index, what in enumerate(
-                    (
-                        "neurons, all layers (NEURON_DEPTH)",
-                        "neurons of layers 0, 2, 4, 6 together, and of 1, 3, 5, 7 (ACCUMULATOR_DEPTH)",
-                        "words (LOGIT_DEPTH)",
-                        "columns of all matrices, and one more for each matrix (POINTER_DEPTH)",
-                    )
-                )
-            ),
-        ),
+        *_table(("most", *(f"`{board}`" for board in data["boards"])), _limits(description)),
+        "",
+        "The folded table is most of an image: for each word and neuron of layer 0, 6 bytes, in whole beats.",
+        "Beside it there are the columns, one beat for each weight of a lane that is not zero, and",
+        "the buffers of a run.",
     ]
     return _page("The model image in numbers", lines)
 
@@ -194,24 +192,34 @@ def _text(magic: int) -> str:
     return magic.to_bytes(4, "little").decode("ascii")
 
 
-def _beat(build: dict[str, int]) -> list[str]:
-    """Return the table of a beat's bits."""
-    entry_bits = build["WEIGHT_BITS"] + build["GAP_BITS"]
+def _beat(build: dict[str, int], of: str) -> list[str]:
+    """Return the table of a beat's bits; `of` begins the names of the parameters."""
+    weight_bits, lanes = build[f"{of}WEIGHT_BITS"], build[f"{of}LANES"]
+    entry_bits = weight_bits + build[f"{of}GAP_BITS"]
     rows = []
-    for lane in range(build["LANES"]):
+    for lane in range(lanes):
         low = lane * entry_bits
-        middle = low + build["WEIGHT_BITS"]
-        rows.append((str(lane), f"{middle - 1}:{low}", f"{low + entry_bits - 1}:{middle}"))
-    used, all_bits = build["LANES"] * entry_bits, 8 * build["BUS_BYTES"]
+        middle, end = low + weight_bits, low + entry_bits
+        rows.append((str(lane), f"{middle - 1}:{low}", f"{end - 1}:{middle}" if end > middle else "none"))
+    used, all_bits = lanes * entry_bits, 8 * build["BUS_BYTES"]
     unused = f"Bits {all_bits - 1}:{used} are zero." if used < all_bits else "No bit is unused."
     return [*_table(("lane", "weight", "gap"), rows), "", unused]
 
 
-def _limits(build: dict[str, int]) -> tuple[int, int, int, int]:
-    slots = build["ENGINES"] * build["LANES"]
-    return (
-        build["ENGINES"] * build["NEURON_DEPTH"],
-        build["ACCUMULATOR_DEPTH"] // 4 * slots,
-        build["LOGIT_DEPTH"] * slots,
-        build["POINTER_DEPTH"],
-    )
+def _limits(description: Description) -> Iterator[tuple[str, ...]]:
+    """Yield a row for each limit: what it counts, and the most that fit each board."""
+    from egret.kernel import BOARDS
+    from egret.limits import most_words, size_limits
+
+    boards = [BOARDS[name] for name in description.data["boards"]]
+    for limits in zip(*(size_limits([1, 1], 1, board.build) for board in boards), strict=True):
+        # The rounding differs from board to board, and its rule is said above the table.
+        what, _, rounded = limits[0].what.partition(", each")
+        about = f"{what}{', each rounded up' if rounded else ''} ({limits[0].parameter})"
+        yield about, *(f"{limit.most:,}" for limit in limits)
+    for neurons in WIDTHS:
+        words = (most_words([neurons, neurons], board, SPARSITY) for board in boards)
+        yield (
+            f"words of two layers of {neurons:,} neurons, {SPARSITY:.0%} zeros (memory)",
+            *(f"{count:,}" for count in words),
+        )

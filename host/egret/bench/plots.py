@@ -11,6 +11,7 @@ from egret.bench.points import Machine, format_shares
 from egret.bench.presets import PEER_ACTIVITY, PEERS
 from egret.bench.sweep import Result, tag_machines
 from egret.errors import EgretError
+from egret.installation import how_to_install
 
 _DOTS_PER_INCH = 110
 _LEGEND_INCHES = 1.9
@@ -47,7 +48,7 @@ def _pyplot() -> Any:
     try:
         import matplotlib
     except ImportError as error:
-        raise EgretError("matplotlib is missing, so nothing is drawn: pip install 'egret[plots]'") from error
+        raise EgretError(f"matplotlib is missing, so nothing is drawn; {how_to_install('plots')}") from error
     matplotlib.use("Agg")
     import matplotlib.pyplot as pyplot
 

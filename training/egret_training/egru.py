@@ -77,13 +77,22 @@ def advance(
     reset_bias: Tensor,
     threshold: Tensor,
     cell: Tensor,
+    hardness: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
     """Return what a step makes of the product with the last outputs, [streams, 3H].
 
-    That is z, r, g, gr, c~, o, y' (see StepArithmetic), the new cell, and y' in the product's dtype.
+    That is z, r, g, gr, c~, o, y' (see StepArithmetic), the new cell, and y' in the product's dtype. With
+    `hardness`, a scalar l in 0..1, they are those of a cell between the GRU and the EGRU:
+
+        y' = (l * o + 1 - l) * c~        c' = c~ - l * o * threshold
+
+    At 0 that is the GRU, at 1 (which None stands for) the EGRU.
     """
     z, r, g, gr, c, o, y = arithmetic.step(inputs, product.to(inputs.dtype), reset_bias, threshold, cell)
-    return z, r, g, gr, c, o, y, torch.addcmul(c, o, threshold, value=-1), y.to(product.dtype)
+    reset = o
+    if hardness is not None:
+        y, reset = torch.lerp(c, y, hardness), o * hardness
+    return z, r, g, gr, c, o, y, torch.addcmul(c, reset, threshold, value=-1), y.to(product.dtype)
 
 
 def retreat(
@@ -95,6 +104,7 @@ def retreat(
     threshold: Tensor,
     surrogate: Surrogate,
     event_cost: Tensor | float,
+    hardness: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
     """Return what a step back makes of the gradients of its output and new cell, [streams, H] each.
 
@@ -109,9 +119,15 @@ def retreat(
     to_r = gr.mul(r).mul_(1 - r)
     grad_y = grad_output + product.to(grad_output.dtype)
     through = grad_y * (c if surrogate.jump is None else surrogate.jump)
-    through.addcmul_(grad_cell, threshold, value=-1).add_(event_cost).mul_(to_event)
-    grad_threshold = grad_threshold - torch.addcmul(through, grad_cell, o).sum(0)
-    grad_c = torch.addcmul(grad_cell, grad_y, o).add_(through)
+    through.addcmul_(grad_cell, threshold, value=-1)
+    reset, slope = o, o
+    if hardness is not None:
+        through.mul_(hardness)
+        reset = o * hardness
+        slope = reset + (1 - hardness)
+    through.add_(event_cost).mul_(to_event)
+    grad_threshold = grad_threshold - torch.addcmul(through, grad_cell, reset).sum(0)
+    grad_c = torch.addcmul(grad_cell, grad_y, slope).add_(through)
     of_g = to_g.mul_(grad_c)
     of_z, of_r, of_gr = to_z.mul_(grad_c), to_r.mul_(of_g), of_g * r
     operand = torch.cat([of_sum.to(product.dtype) for of_sum in (of_z, of_r, of_gr)], dim=1)
@@ -153,14 +169,15 @@ class EgruRun(torch.autograd.Function):
         activity_target=None,
         activity_weight=0.0,
         element_wise=EAGER,
+        hardness=None,
     ):
         """Run T steps for S streams.
 
         inputs [T, S, 3H]: products with the layer's inputs, biases included; recurrent_weights [3H, H];
         reset_bias, threshold [H]; output, cell [S, H]: the state. `arithmetic` is a StepArithmetic,
         `product_type` the dtype of the operands of matrix products, `surrogate` a Surrogate, `element_wise`
-        an ElementWise. Returns outputs [T, S, H] and the new cell [S, H], which carries no gradient (windows
-        are truncated).
+        an ElementWise, `hardness` as in `advance`. Returns outputs [T, S, H] and the new cell [S, H], which
+        carries no gradient (windows are truncated).
 
         Where `activity_target` is given, the gradients are those of the loss plus
         activity_weight * max(0, a - activity_target)^2, a being the share of events among outputs.
@@ -171,7 +188,7 @@ class EgruRun(torch.autograd.Function):
         for t in range(inputs.shape[0]):
             operands.append(operand)
             *kept, y, after, operand = element_wise.advance(
-                arithmetic, inputs[t], operand @ transposed, reset_bias, threshold, cell
+                arithmetic, inputs[t], operand @ transposed, reset_bias, threshold, cell, hardness
             )
             every.append((*kept, cell))
             outputs.append(y)
@@ -179,12 +196,13 @@ class EgruRun(torch.autograd.Function):
         ctx.save_for_backward(torch.cat(operands), recurrent_weights, threshold)
         ctx.every = every  # (made here, so nothing that autograd would have to know of)
         ctx.product_type, ctx.surrogate, ctx.element_wise = product_type, surrogate, element_wise
+        ctx.hardness = hardness
         ctx.event_cost = 0.0
         if activity_target is not None:
             # (A tensor, as a GPU is not waited for.)
             events = torch.stack([kept[5] for kept in every])
             excess = events.mean().double() - activity_target
-            ctx.event_cost = excess.clamp_(min=0.0).mul_(2.0 * activity_weight).div_(events.numel())
+            ctx.event_cost = excess.clamp_(min=0.0).mul_(activity_weight).mul_(2.0 / events.numel())
         ctx.mark_non_differentiable(cell)
         return torch.stack(outputs), cell
 
@@ -207,6 +225,7 @@ class EgruRun(torch.autograd.Function):
                 threshold,
                 ctx.surrogate,
                 ctx.event_cost,
+                ctx.hardness,
             )
             torch.cat((of_z, of_r, of_g), dim=1, out=grad_inputs[t])
             inside.append(of_gr)
@@ -216,7 +235,7 @@ class EgruRun(torch.autograd.Function):
                 product = operand @ weights
         grad_weights = (torch.cat(operands[::-1]).t() @ last_outputs).to(grad_outputs.dtype)
         grad_bias = torch.cat(inside[::-1]).sum(0)
-        return grad_inputs, grad_weights, grad_bias, grad_threshold, *(None,) * 8
+        return grad_inputs, grad_weights, grad_bias, grad_threshold, *(None,) * 9
 
 
 class MixedLinear(torch.autograd.Function):
@@ -259,7 +278,9 @@ class EgruLayer(nn.Module):
         self.threshold = nn.Parameter(torch.full((neurons,), threshold))
         self.activity_target: float | None = None
         """The share of neurons that training lets fire for free; None: any."""
-        self.activity_weight = 0.0
+        self.activity_weight: Tensor | float = 0.0
+        self.hardness: Tensor | None = None
+        """A scalar in 0..1 between the GRU and the EGRU, which None stands for too (see `advance`)."""
         self.surrogate = Surrogate()
         self.element_wise = EAGER
 
@@ -294,6 +315,7 @@ class EgruLayer(nn.Module):
             self.activity_target,
             self.activity_weight,
             self.element_wise,
+            self.hardness,
         )
         return outputs, (outputs[-1].detach(), cell)
 

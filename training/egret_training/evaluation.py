@@ -27,9 +27,7 @@ LOGIT_UNIT = 2.0**-11
 
 
 @torch.no_grad()
-def perplexity(
-    model: EgruLanguageModel, parallel: Tensor, product_type: torch.dtype = torch.bfloat16
-) -> float:
+def perplexity(model: EgruLanguageModel, parallel: Tensor, product_type: torch.dtype) -> float:
     """Return exp of the mean cross-entropy over streams int64 [length, streams], one state throughout."""
     state = model.initial_state(parallel.shape[1])
     weights, bias = model.decoder()

@@ -133,6 +133,19 @@ class EgruLanguageModel(nn.Module):
             new_state.append(after)
         return outputs, new_state
 
+    @torch.no_grad()
+    def activity(self, outputs: Sequence[Tensor]) -> list[Tensor]:
+        """Return the share of units whose outputs [T, S, H] are events, a scalar for each layer."""
+        # (While the cell is not the EGRU yet, silent neurons have outputs too, at most their thresholds.)
+        silent = [
+            layer.threshold if isinstance(layer, EgruLayer) and layer.hardness is not None else None
+            for layer in self.layers
+        ]
+        return [
+            (output != 0 if most is None else output > most).float().mean()
+            for output, most in zip(outputs, silent, strict=True)
+        ]
+
     # DistributedDataParallel wraps what calling a module does.
     def forward(
         self,

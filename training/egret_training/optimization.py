@@ -23,6 +23,19 @@ def schedule(phase: Phase, done: float) -> float:
     )
 
 
+def hardness(phase: Phase, done: float) -> float:
+    """Return the cell's hardness (egru.advance) when the share `done` (0..1) of a phase is behind."""
+    part = min(done / phase.anneal_until, 1.0) if phase.anneal_until else 1.0
+    return phase.anneal_from + (phase.anneal_to - phase.anneal_from) * part
+
+
+def activity_weight(phase: Phase, done: float) -> float:
+    """Return the weight of what activities exceed their targets, likewise."""
+    rise = phase.activity_until - phase.activity_from
+    part = (done - phase.activity_from) / rise if rise else float(done >= phase.activity_from)
+    return phase.activity_weight * min(max(part, 0.0), 1.0)
+
+
 def dropout_in(phase: Phase, epoch: int) -> Dropout:
     """Return the shares to drop in an epoch (0 is the first) of a phase."""
     grown = epoch / (phase.epochs - 1) if phase.epochs > 1 else 1.0

@@ -14,6 +14,7 @@ from torch import Tensor
 from egret.columns import Columns, count_slots, encode_columns
 from egret.layout import Layout
 from egret_training.evaluation import perplexity
+from egret_training.execution import fast_product_type
 from egret_training.model import EgruLanguageModel
 from egret_training.pruning import DECODER, apply_masks, constraint_of, draw_masks, prunable_weights
 from egret_training.recipe import Pruning
@@ -85,7 +86,15 @@ def price(
             padding + counts.padding,
         )
         fetched += float(np.diff(part.pointers) @ activity[fires(name)].numpy()) * BUS_BYTES
-    return Price(way, perplexity(pruned, valid), kept / total, weights, escapes, padding, fetched)
+    return Price(
+        way,
+        perplexity(pruned, valid, fast_product_type(valid.device)),
+        kept / total,
+        weights,
+        escapes,
+        padding,
+        fetched,
+    )
 
 
 def streamed_columns(
@@ -110,7 +119,7 @@ def streamed_columns(
 @torch.no_grad()
 def _activity(model: EgruLanguageModel, valid: Tensor) -> list[Tensor]:
     """Return for each layer the share of steps in which each neuron fires, float64 [H]."""
-    outputs, _ = model.hidden(valid, model.initial_state(valid.shape[1]), torch.bfloat16)
+    outputs, _ = model.hidden(valid, model.initial_state(valid.shape[1]), fast_product_type(valid.device))
     return [(output != 0).double().mean((0, 1)) for output in outputs]
 
 

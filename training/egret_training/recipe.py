@@ -95,10 +95,20 @@ class Phase:
     """How many of the most frequent words always count in the softmax; 0 (and no tail): all words do."""
     softmax_tail: int = 0
     """How many of the other words do, drawn anew at each update."""
+    softmax_full_from: float = 1.0
+    """From this part of the phase on, 0..1, all words count."""
     activity_targets: list[float] = dataclasses.field(default_factory=list)
     """Per layer, the share of neurons that may fire for free; empty: all may."""
     activity_weight: float = 10.0
     """The loss, in nats, is raised by this times the square of what a layer's activity exceeds its target."""
+    activity_from: float = 0.0
+    activity_until: float = 0.0
+    """Between these parts of the phase, 0..1, that weight rises evenly from zero to its full value."""
+    anneal_from: float = 1.0
+    anneal_to: float = 1.0
+    anneal_until: float = 1.0
+    """The cell's hardness when the phase starts, the one it reaches, and by which part of the phase, 0..1.
+    0 is a GRU, which learns fast, 1 the EGRU; egru.advance has the cells between."""
     dropout_recurrent: float = 0.0
     """Of recurrent weights (DropConnect)."""
     average_from: float = 1.0
@@ -214,7 +224,8 @@ def _check(recipe: Recipe) -> None:
     names = [phase.name for phase in recipe.phases]
     require(len(set(names)) == len(names), "phases must have different names.")
     tied = recipe.model.tied
-    for phase in recipe.phases:
+    hardness = [*(phase.anneal_from for phase in recipe.phases[1:]), 1.0]
+    for phase, begins in zip(recipe.phases, hardness, strict=True):
         about = f"phase {phase.name}"
         require(phase.epochs > 0 and phase.learning_rate > 0, f"{about} needs epochs and a learning rate.")
         tied = tied and not phase.untie
@@ -236,6 +247,24 @@ def _check(recipe: Recipe) -> None:
             recipe.model.cell == "egru"
             or not (phase.quantized or phase.activity_targets or phase.dropout_recurrent),
             f"{about}: only the cell egru can be quantised, or have activity targets or dropout_recurrent.",
+        )
+        require(
+            0 <= phase.activity_from <= phase.activity_until <= 1,
+            f"{about} needs 0 <= activity_from <= activity_until <= 1.",
+        )
+        annealed = (phase.anneal_from, phase.anneal_to) != (1.0, 1.0)
+        require(
+            all(0 <= value <= 1 for value in (phase.anneal_from, phase.anneal_to, phase.anneal_until))
+            and 0 <= phase.softmax_full_from <= 1,
+            f"{about} needs anneal_from, anneal_to, anneal_until and softmax_full_from in [0, 1].",
+        )
+        require(
+            not annealed or (recipe.model.cell == "egru" and not phase.quantized),
+            f"{about}: only the cell egru can be annealed, and not in a quantised phase.",
+        )
+        require(
+            phase.anneal_to == begins,
+            f"{about} must end where the next begins, or at 1, an EGRU: set its anneal_to to {begins}.",
         )
         require(
             len(phase.activity_targets) in (0, len(recipe.model.layers)),

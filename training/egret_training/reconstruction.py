@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from egret_training import data
+from egret_training.execution import fast_product_type
 from egret_training.model import EgruLanguageModel
 from egret_training.pruning import DECODER, Constraint, constraint_of, draw_mask, prunable_weights
 from egret_training.recipe import Pruning
@@ -39,7 +40,7 @@ def input_moments(model: EgruLanguageModel, streams: Tensor, steps: int) -> dict
     state = model.initial_state(streams.shape[1])
     count = 0
     for inputs, _ in data.windows(streams[: steps + 1], STEPS):
-        outputs, state = model.hidden(inputs, state, torch.bfloat16)
+        outputs, state = model.hidden(inputs, state, fast_product_type(inputs.device))
         below = [model.embedding_table()[inputs], *outputs]
         for name, total in sums.items():
             x = below[_source(name, len(outputs))].reshape(-1, total.shape[0]).double()

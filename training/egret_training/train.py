@@ -21,7 +21,14 @@ from egret_training.egru import Surrogate
 from egret_training.evaluation import perplexity
 from egret_training.execution import Execution, random_state, set_random_state
 from egret_training.model import EgruLanguageModel, Shape
-from egret_training.optimization import WeightAverage, dropout_in, make_optimizer, schedule
+from egret_training.optimization import (
+    WeightAverage,
+    activity_weight,
+    dropout_in,
+    hardness,
+    make_optimizer,
+    schedule,
+)
 from egret_training.quantization import QuantizedEgruLanguageModel
 from egret_training.recipe import ModelRecipe, Phase, Recipe
 from egret_training.run_folder import STATE, RunFolder
@@ -98,7 +105,10 @@ class Trainer:
             self.model = QuantizedEgruLanguageModel.of(self.model).to(self.device)
         for index, layer in enumerate(self.model.event_layers):
             layer.activity_target = phase.activity_targets[index] if phase.activity_targets else None
-            layer.activity_weight = phase.activity_weight
+            # (Tensors, so that a recorded window reads what is set between its replays.)
+            layer.activity_weight = torch.zeros((), device=self.device)
+            anneals = phase.anneal_from != 1 or phase.anneal_to != 1
+            layer.hardness = torch.ones((), device=self.device) if anneals else None
             layer.surrogate = Surrogate(
                 slope=self.recipe.model.surrogate_slope, jump=self.recipe.model.surrogate_jump or None
             )
@@ -115,7 +125,7 @@ class Trainer:
         stepped: nn.Module = self.model
         if self.group.size > 1:
             stepped = nn.parallel.DistributedDataParallel(self.model)
-        window = make_window(stepped, torch.bfloat16, self.recipe.window, self.execution)
+        window = make_window(stepped, self.execution.product_type, self.recipe.window, self.execution)
         while self.epoch < phase.epochs:
             self._run_epoch(phase, window, optimizer)
             self.epoch += 1
@@ -130,7 +140,7 @@ class Trainer:
         recipe, model = self.recipe, self.model
         assert self.average is not None
         dropout = dropout_in(phase, self.epoch)
-        sample = (phase.softmax_head, phase.softmax_tail) if phase.softmax_head else None
+        sampled = (phase.softmax_head, phase.softmax_tail) if phase.softmax_head else None
         if self.position is None:
             # A different cut into windows each epoch, the same in all processes.
             start = self.group.sum(torch.randint(recipe.window, ()).item() if self.group.first else 0)
@@ -161,6 +171,8 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate
             inputs, targets = cuts[index]
+            self._schedule_events(phase, done)
+            sample = sampled if done < phase.softmax_full_from else None
             found = window(inputs, targets, position["state"], dropout, sample)
             nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
             optimizer.step()
@@ -175,7 +187,7 @@ class Trainer:
                 tokens=position["tokens"] + count,
             )
             if index % 20 == 0 or not activity:
-                activity = [float((y != 0).float().mean()) for y in found.outputs]
+                activity = [float(share) for share in model.activity(found.outputs)]
                 bar.set_postfix(
                     ppl=f"{math.exp(float(position['loss']) / position['tokens']):.1f}",
                     now=f"{math.exp(float(found.loss)):.1f}",
@@ -188,14 +200,23 @@ class Trainer:
         bar.close()
         nats, tokens = self.group.sum(float(position["loss"]), position["tokens"])
         train = math.exp(nats / max(tokens, 1))
+        self._schedule_events(phase, (self.epoch + 1) / phase.epochs)
         self.average.swap(model)
-        valid = perplexity(model, self.valid_streams)
+        valid = perplexity(model, self.valid_streams, self.execution.product_type)
         self.average.swap(model)
         now = time.monotonic()
         self.seconds += now - started
         self.position = None
         if self.group.first:
             self._log(phase, learning_rate, train, valid, activity)
+
+    def _schedule_events(self, phase: Phase, done: float) -> None:
+        """Set how hard events are, and what too many of them cost, when the share `done` is behind."""
+        for layer in self.model.event_layers:
+            assert isinstance(layer.activity_weight, torch.Tensor)
+            layer.activity_weight.fill_(activity_weight(phase, done))
+            if layer.hardness is not None:
+                layer.hardness.fill_(hardness(phase, done))
 
     def _began(self) -> bool:
         """Return whether the present phase has made an update."""

@@ -41,6 +41,7 @@ class Scaled(torch.autograd.Function):
 
 def plain_run(layer, x, output, cell):
     """The cell's equations, one step at a time, differentiated by autograd."""
+    hardness = 1.0 if layer.hardness is None else layer.hardness
     outputs, events = [], []
     for step in x:
         wz, wr, wg = (step @ weights.t() for weights in layer.input_weights)
@@ -50,20 +51,20 @@ def plain_run(layer, x, output, cell):
         g = torch.tanh(wg + bgx + r * (rg + bgr))
         c = z * cell + (1 - z) * g
         o = Event.apply(c - layer.threshold, layer.surrogate)
-        output = Scaled.apply(o, c, layer.surrogate.jump)
+        output = hardness * Scaled.apply(o, c, layer.surrogate.jump) + (1 - hardness) * c
         events.append(o)
-        cell = c - o * layer.threshold
+        cell = c - hardness * o * layer.threshold
         outputs.append(output)
     return torch.stack(outputs), cell, torch.stack(events)
 
 
-@pytest.mark.parametrize(
-    "seed, surrogate", [(0, Surrogate()), (1, Surrogate()), (2, Surrogate(0.5, 2.0, None))]
-)
-def test_fused_layer_has_the_gradients_of_plain_autograd(seed, surrogate):
+@pytest.mark.parametrize("hardness", [None, 0.0, 0.3, 0.7, 1.0])
+@pytest.mark.parametrize("seed, surrogate", [(0, Surrogate()), (2, Surrogate(0.5, 2.0, None))])
+def test_fused_layer_has_the_gradients_of_plain_autograd(seed, surrogate, hardness):
     torch.manual_seed(seed)
     layer = EgruLayer(7, 11).double()
     layer.surrogate = surrogate
+    layer.hardness = None if hardness is None else torch.tensor(hardness, dtype=torch.float64)
     with torch.no_grad():
         layer.bias.add_(torch.randn(4, 11) * 0.3)
         layer.threshold.uniform_(0.02, 0.3)
@@ -74,13 +75,46 @@ def test_fused_layer_has_the_gradients_of_plain_autograd(seed, surrogate):
 
     fused, (_, fused_cell) = layer(x, state, torch.float64)
     plain, plain_cell, _ = plain_run(layer, x, *state)
-    assert 0.05 < (fused != 0).double().mean() < 0.95, f"seed {seed}: the test needs events and silence"
+    share = (fused > layer.threshold).double().mean()
+    assert 0.05 < share < 0.95, f"seed {seed}: the test needs events and silence"
     torch.testing.assert_close(fused, plain, rtol=1e-12, atol=1e-12, msg=lambda m: f"seed {seed}: {m}")
     torch.testing.assert_close(fused_cell, plain_cell, rtol=1e-12, atol=1e-12)
     expected = torch.autograd.grad((plain * weight).sum(), variables)
     found = torch.autograd.grad((fused * weight).sum(), variables)
     for a, b in zip(found, expected, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-11, msg=lambda m: f"seed {seed}: {m}")
+
+
+def test_a_layer_of_hardness_0_is_torchs_gru():
+    torch.manual_seed(3)
+    layer = EgruLayer(7, 11).double()
+    layer.hardness = torch.zeros((), dtype=torch.float64)
+    torch.nn.init.normal_(layer.bias)
+    gru = torch.nn.GRU(7, 11).double()
+    order = [1, 0, 2]  # torch has r, z, n
+    with torch.no_grad():
+        gru.weight_ih_l0.copy_(layer.input_weights[order].reshape(33, 7))
+        gru.weight_hh_l0.copy_(layer.recurrent_weights[order].reshape(33, 11))
+        gru.bias_ih_l0.copy_(layer.bias[order].reshape(33))
+        gru.bias_hh_l0.zero_()[22:] = layer.bias[3]
+    x = torch.randn(9, 5, 7, dtype=torch.float64)
+    start = torch.rand(5, 11, dtype=torch.float64)
+    found, (_, cell) = layer(x, (start, start), torch.float64)
+    expected, after = gru(x, start[None])
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(cell, after[0], rtol=1e-12, atol=1e-12)
+
+
+def test_a_layer_of_hardness_1_is_the_egru_bit_for_bit():
+    torch.manual_seed(4)
+    layer = EgruLayer(7, 11)
+    x, weight = torch.randn(9, 5, 7), torch.randn(9, 5, 11)
+    found = []
+    for hardness in (None, torch.ones(())):
+        layer.hardness = hardness
+        outputs, (_, cell) = layer(x, layer.initial_state(5), torch.float32)
+        found.append([outputs, cell, *torch.autograd.grad((outputs * weight).sum(), layer.parameters())])
+    assert all(map(torch.equal, *found))
 
 
 @pytest.mark.parametrize("seed", range(2))

@@ -146,6 +146,11 @@ def test_a_run_begins_with_what_another_has_saved(finished, workplace, tmp_path,
         (("epochs = 4", "epochs = 4\ndecoder_weight_bits = 4"), "narrows a tied decoder"),
         (("activity_targets = [0.3, 0.2]", "activity_targets = [0.1]"), "a value for each layer"),
         (("softmax_tail = 12", ""), "both be given"),
+        (("softmax_full_from = 0.85", "softmax_full_from = 1.5"), "softmax_full_from in"),
+        (("anneal_from = 0.0", "anneal_from = -0.1"), "anneal_from"),
+        (("quantized = true", "quantized = true\nanneal_from = 0.5"), "not in a quantised phase"),
+        (("learning_rate = 5e-3", "learning_rate = 5e-3\nanneal_to = 0.5"), "must end where the next begins"),
+        (("activity_from = 0.25", "activity_from = 0.8"), "activity_from <= activity_until"),
     ],
 )
 def test_wrong_recipes_are_refused_in_one_sentence(tmp_path, change, message):

@@ -18,7 +18,7 @@ from egret_training.constraints import Constraints
 from egret_training.data import load_corpus
 from egret_training.execution import Execution, choose_execution
 from egret_training.model import Dropout, EgruLanguageModel, Shape
-from egret_training.optimization import dropout_in
+from egret_training.optimization import activity_weight, dropout_in, hardness
 from egret_training.pruning import draw_masks, prunable_weights
 from egret_training.quantization import QuantizedEgruLanguageModel
 from egret_training.recipe import Phase, Pruning, load_recipe
@@ -30,8 +30,24 @@ from egret_training.window import PlainWindow
 EVERY_DROPOUT = Dropout(0.1, 0.1, 0.1, 0.1, 0.1)
 
 
+class Operations(TorchDispatchMode):
+    """Keeps every operation with the tensors it read and made."""
+
+    def __init__(self):
+        super().__init__()
+        self.done = []
+
+    def __torch_dispatch__(self, operation, types, arguments=(), keywords=None):
+        result = operation(*arguments, **(keywords or {}))
+        self.done.append((operation, arguments, keywords or {}, result))
+        return result
+
+
 class Recorder:
-    """Stands in for CUDA graphs: a replay computes anew and overwrites what the recording returned."""
+    """Stands in for CUDA graphs: a replay repeats the recorded operations, each in its recorded place.
+
+    So whatever is no tensor stays as it was when the window was recorded, as in a CUDA graph.
+    """
 
     def __init__(self):
         self.recordings = self.replays = 0
@@ -39,12 +55,17 @@ class Recorder:
     def __call__(self, compute):
         self.recordings += 1
         compute()  # a warm-up, which draws random numbers
-        results = compute()
+        with Operations() as recorded:
+            results = compute()
 
+        @torch.no_grad()
         def replay():
             self.replays += 1
-            for place, value in zip(results, compute(), strict=True):
-                place.copy_(value)
+            for operation, arguments, keywords, places in recorded.done:
+                found = operation(*arguments, **keywords)
+                for place, value in zip(tree_leaves(places), tree_leaves(found), strict=True):
+                    if isinstance(place, torch.Tensor) and place is not value:
+                        place.copy_(value)
 
         return results, replay
 
@@ -62,8 +83,9 @@ def test_recorded_windows_train_the_same_network(tmp_path):
         model = Trainer(recipe, corpus, tmp_path / name, execution).run()
         rows = list(csv.DictReader((tmp_path / name / LOG).open()))
         found[name] = model.state_dict(), [{**row, "seconds": None} for row in rows]
-    # Dropout of its own in each of four dense epochs; one recording for each of the other phases.
-    assert recorder.recordings == 4 + 2
+    # Dropout of its own in each of four dense epochs, the full softmax in the midst of the last; and one
+    # recording for each of the other phases.
+    assert recorder.recordings == 4 + 1 + 2
     assert recorder.replays > 7 * 40
     assert found["plain"][1] == found["recorded"][1]
     for name, values in found["plain"][0].items():
@@ -215,6 +237,16 @@ def test_the_steps_of_a_layer_compile_whole(quantized):
         found.append([result.loss, *(parameter.grad for parameter in model.parameters())])
     for plain, traced in zip(*found, strict=True):
         torch.testing.assert_close(traced, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_hardness_and_the_weight_of_activity_rise_within_their_parts_of_a_phase():
+    phase = Phase("dense", 5, 1e-3, anneal_from=0.2, anneal_to=0.8, anneal_until=0.5)
+    assert [hardness(phase, done) for done in (0.0, 0.25, 0.5, 1.0)] == pytest.approx([0.2, 0.5, 0.8, 0.8])
+    phase = Phase("dense", 5, 1e-3, activity_weight=10.0, activity_from=0.2, activity_until=0.6)
+    found = [activity_weight(phase, done) for done in (0.0, 0.2, 0.3, 0.6, 1.0)]
+    assert found == pytest.approx([0.0, 0.0, 2.5, 10.0, 10.0])
+    plain = Phase("dense", 5, 1e-3)
+    assert (hardness(plain, 0.0), activity_weight(plain, 0.0)) == (1.0, plain.activity_weight)
 
 
 def test_dropout_grows_from_epoch_to_epoch():

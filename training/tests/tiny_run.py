@@ -22,7 +22,12 @@ dropout_between = 0.1
 dropout_recurrent = 0.1
 softmax_head = 10
 softmax_tail = 12
+softmax_full_from = 0.85
+anneal_from = 0.0
+anneal_until = 0.5
 activity_targets = [0.3, 0.2]
+activity_from = 0.25
+activity_until = 0.75
 average_from = 0.8
 [[phases]]
 name = "pruned"

@@ -224,8 +224,7 @@ def _check(recipe: Recipe) -> None:
     names = [phase.name for phase in recipe.phases]
     require(len(set(names)) == len(names), "phases must have different names.")
     tied = recipe.model.tied
-    hardness = [*(phase.anneal_from for phase in recipe.phases[1:]), 1.0]
-    for phase, begins in zip(recipe.phases, hardness, strict=True):
+    for phase in recipe.phases:
         about = f"phase {phase.name}"
         require(phase.epochs > 0 and phase.learning_rate > 0, f"{about} needs epochs and a learning rate.")
         tied = tied and not phase.untie
@@ -263,10 +262,6 @@ def _check(recipe: Recipe) -> None:
             f"{about}: only the cell egru can be annealed, and not in a quantised phase.",
         )
         require(
-            phase.anneal_to == begins,
-            f"{about} must end where the next begins, or at 1, an EGRU: set its anneal_to to {begins}.",
-        )
-        require(
             len(phase.activity_targets) in (0, len(recipe.model.layers)),
             f"{about}: activity_targets needs a value for each layer.",
         )
@@ -299,3 +294,9 @@ def _check(recipe: Recipe) -> None:
             )
             shares += [pruning.sparsity, pruning.start, pruning.decoder_sparsity or 0.0]
         require(all(0 <= share < 1 for share in shares), f"{about}: shares must lie in [0, 1).")
+    begin = [*(phase.anneal_from for phase in recipe.phases[1:]), 1.0]
+    for phase, hardness in zip(recipe.phases, begin, strict=True):
+        require(
+            phase.anneal_to == hardness,
+            f"phase {phase.name} must end where the next begins, or an EGRU: its anneal_to is {hardness}.",
+        )

@@ -20,6 +20,7 @@ from egret import kernel
 from egret.columns import Columns
 from egret.image import ModelImage
 from egret.layout import Layout
+from egret.matrices import RECURRENT
 from egret.reference import Trace
 
 COMMANDS = ("QUERY", "LOAD", "RESET", "RUN", "GENERATE")
@@ -210,14 +211,14 @@ ColumnFeatures = list[dict[str, frozenset[int]]]
 def column_features(image: ModelImage) -> ColumnFeatures:
     """Find out which neurons' columns show what the points of columns.of_an_event are about."""
     result: ColumnFeatures = []
-    layers = len(image.neurons)
-    matrices = {matrix.name: matrix for matrix in image.matrices()}
-    for layer in range(layers):
+    for layer in range(len(image.neurons)):
         found: dict[str, set[int]] = {}
-        forward_name = f"layer{layer + 1}.input_weights" if layer + 1 < layers else "decoder_weights"
+        fed = [matrix for matrix in image.matrices() if matrix.source == layer]
+        (above,) = (matrix for matrix in fed if matrix.matrix.kind != RECURRENT)
+        (own,) = (matrix for matrix in fed if matrix.matrix.kind == RECURRENT)
         for engine in range(image.layout.engines):
-            forward = image.matrix_columns(engine, matrices[forward_name])
-            recurrent = image.matrix_columns(engine, matrices[f"layer{layer}.recurrent_weights"])
+            forward = image.matrix_columns(engine, above)
+            recurrent = image.matrix_columns(engine, own)
             has_forward = np.diff(forward.pointers.astype(np.int64)) > 0
             has_recurrent = np.diff(recurrent.pointers.astype(np.int64)) > 0
             for name, which in (
@@ -227,11 +228,7 @@ def column_features(image: ModelImage) -> ColumnFeatures:
                 ("neither", ~has_forward & ~has_recurrent),
             ):
                 found.setdefault(name, set()).update(np.flatnonzero(which).tolist())
-            decoder = forward_name == "decoder_weights"
-            for columns, layout in (
-                (forward, image.decoder_layout if decoder else image.layout),
-                (recurrent, image.layout),
-            ):
+            for columns, layout in ((forward, above.layout), (recurrent, own.layout)):
                 for name, numbers in _entry_features(columns, layout).items():
                     found.setdefault(name, set()).update(numbers.tolist())
         result.append({name: frozenset(numbers) for name, numbers in found.items()})

@@ -8,6 +8,7 @@ import numpy as np
 
 from egret.checkpoint import THRESHOLD_MAXIMUM, Checkpoint
 from egret.kernel import THRESHOLD_MINIMUM, Build
+from egret.matrices import DECODER, network_matrices
 from egret.reference import ReferenceModel
 from egret.synthetic import extreme_checkpoint, random_checkpoint
 
@@ -152,12 +153,11 @@ def _put_on_threshold(checkpoint: Checkpoint) -> None:
 
 
 def _random(case: Case, seed: int) -> Checkpoint:
-    kinds = ("input_weights", "recurrent_weights")
-    sparsity = {
-        f"layer{layer}.{kind}": case.weight_sparsity for layer in range(len(case.layers)) for kind in kinds
-    }
     of_decoder = case.weight_sparsity if case.decoder_sparsity is None else case.decoder_sparsity
-    sparsity["decoder_weights"] = of_decoder
+    sparsity = {
+        matrix.name: of_decoder if matrix.kind == DECODER else case.weight_sparsity
+        for matrix in network_matrices(len(case.layers))
+    }
     checkpoint = random_checkpoint(
         case.layers,
         case.embedding,

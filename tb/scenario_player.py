@@ -112,7 +112,7 @@ class Player:
             self.run_count += 1
         scene = self.scene
         tokens, logits = self.draw_tokens(count), self.draw.random() < 0.5
-        if count and scene.case.on_threshold and scene.last_events is None:
+        if count and scene.case.on_threshold and scene.last_fired is None:
             tokens[0] = THRESHOLD_TOKEN  # the first one after a reset of the state
             points.sample_threshold("the state on the threshold")
         cocotb.log.info("RUN of %d tokens, logits %s, network %d", count, logits, self.turn)

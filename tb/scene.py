@@ -8,7 +8,8 @@ import random
 import cocotb
 import numpy as np
 
-from egret.packer import column_beats, pack
+from egret.fetched_beats import fetched_beats, fired_neurons
+from egret.packer import pack
 from egret.reference import ReferenceModel, Trace
 from kernel_bench import KernelBench, Run
 from kernel_cases import CASES, Case, make_checkpoint
@@ -30,9 +31,8 @@ class Scene:
         self.checkpoint = make_checkpoint(case, seed)
         self.reference = ReferenceModel(self.checkpoint)
         self.image = pack(self.checkpoint, case.build)
-        self.beats = column_beats(self.image)
         self.draw = random.Random(seed)
-        self.last_events: list[np.ndarray] | None = None
+        self.last_fired: list[np.ndarray] | None = None
 
     async def start(self) -> None:
         cocotb.log.info("case %s, seed %d", self.case.name, self.seed)
@@ -44,7 +44,7 @@ class Scene:
 
     def forget(self) -> None:
         self.reference.reset()
-        self.last_events = None
+        self.last_fired = None
 
     def check(self, run: Run, trace: Trace) -> None:
         """Hold everything that a run reports against the reference's trace of the same tokens."""
@@ -65,22 +65,11 @@ class Scene:
         assert sum(int(cycles) for cycles in run.cycles) <= run.counters.cycles
         assert len(run.cycles) == count
 
-    def expected_beats(self, trace: Trace) -> list[int]:
+    def expected_beats(self, trace: Trace) -> tuple[int, ...]:
         """Data beats of each engine: a table row per token and the columns of every event."""
-        layers = len(self.case.layers)
         if trace.tokens.size == 0:
-            return [0] * self.case.build.engines
-        total = np.full(
-            self.case.build.engines, self.image.table_row_beats() * trace.tokens.size, dtype=np.int64
-        )
-        for layer in range(layers):
-            now = [indices for indices, _ in trace.events[layer]]
-            first = self.last_events[layer] if self.last_events is not None else np.zeros(0, np.uint16)
-            before = [first, *now[:-1]]
-            for indices in before:
-                total += self.beats[f"layer{layer}.recurrent_weights"][:, indices].sum(axis=1)
-            above = f"layer{layer + 1}.input_weights" if layer + 1 < layers else "decoder_weights"
-            for indices in now:
-                total += self.beats[above][:, indices].sum(axis=1)
-        self.last_events = [trace.events[layer][-1][0] for layer in range(layers)]
-        return [int(beats) for beats in total]
+            return (0,) * self.case.build.engines
+        fired = fired_neurons([trace], self.case.layers)
+        beats = fetched_beats(self.image, fired, self.last_fired).sum(axis=(0, 2))
+        self.last_fired = [layer[-1] for layer in fired]
+        return tuple(beats.tolist())

@@ -23,7 +23,8 @@ sys.path[:0] = [str(REPOSITORY / folder) for folder in ("host", "tb")]
 
 from egret import kernel  # noqa: E402
 from egret.build_words import words_of  # noqa: E402
-from egret.packer import column_beats, pack  # noqa: E402
+from egret.fetched_beats import fetched_beats, fired_neurons  # noqa: E402
+from egret.packer import pack  # noqa: E402
 from egret.reference import ReferenceModel, Trace  # noqa: E402
 from kernel_cases import CASES, Case, make_checkpoint  # noqa: E402
 from wrong_headers import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE, wrong_words  # noqa: E402
@@ -88,9 +89,8 @@ class VectorMaker:
         self.checkpoint = make_checkpoint(case, seed)
         self.reference = ReferenceModel(self.checkpoint)
         self.image = pack(self.checkpoint, case.build)
-        self.beats = column_beats(self.image)
         self.draw = random.Random(seed)
-        self.last_events: list[npt.NDArray[np.uint16]] | None = None
+        self.last_fired: list[npt.NDArray[np.bool_]] | None = None
         size = int(self.image.data.size)
         self.file = VectorFile(MEMORY_BEATS * self.build.bus_bytes, IMAGE_ADDRESS + -(-size // 64) * 64 + 64)
         self.file.place(IMAGE_ADDRESS, self.image.data.tobytes())
@@ -102,7 +102,7 @@ class VectorMaker:
     def forget(self) -> None:
         """The reference's state is that after LOAD or RESET."""
         self.reference.reset()
-        self.last_events = None
+        self.last_fired = None
 
     # -- commands that work
 
@@ -189,17 +189,10 @@ class VectorMaker:
 
     def count_beats(self, trace: Trace) -> list[int]:
         """Return the beats of each engine: a table row per token and the columns of every event."""
-        layers = len(self.case.layers)
-        total = np.full(self.build.engines, self.image.table_row_beats() * trace.tokens.size, dtype=np.int64)
-        for layer in range(layers):
-            now = [indices for indices, _ in trace.events[layer]]
-            before = [self.last_events[layer] if self.last_events else np.zeros(0, np.uint16), *now[:-1]]
-            above = f"layer{layer + 1}.input_weights" if layer + 1 < layers else "decoder_weights"
-            for key, lists in ((f"layer{layer}.recurrent_weights", before), (above, now)):
-                for indices in lists:
-                    total += self.beats[key][:, indices].sum(axis=1)
-        self.last_events = [trace.events[layer][-1][0] for layer in range(layers)]
-        return [int(beats) for beats in total]
+        fired = fired_neurons([trace], self.case.layers)
+        beats = fetched_beats(self.image, fired, self.last_fired).sum(axis=(0, 2))
+        self.last_fired = [layer[-1] for layer in fired]
+        return [int(count) for count in beats]
 
     # -- commands that fail
 

@@ -26,6 +26,7 @@ from egret.column_sums import row_weight_sums
 from egret.errors import EgretError
 from egret.image_sections import ImageSections
 from egret.kernel import LOGIT_BITS
+from egret.matrices import Matrix, network_matrices
 
 Sums = npt.NDArray[np.int64]
 
@@ -48,7 +49,7 @@ class AccumulatorReach:
             # The input weights of layer 0 are folded into a table: no lane adds them up.
             name: np.abs(matrix, dtype=np.int64).sum(axis=1, dtype=np.int64)
             for name, matrix in checkpoint.matrices().items()
-            if name != "layer0.input_weights"
+            if not Matrix.named(name).folded
         }
         shifts = checkpoint.decoder_fraction_bits.astype(np.int64) - FRACTION_BITS_MINIMUM
         return cls._of_sums(sums, len(checkpoint.layers), shifts, checkpoint.decoder_bias.astype(np.int64))
@@ -61,10 +62,7 @@ class AccumulatorReach:
         """
         sums = {}
         for matrix in image.matrices():
-            of_gates = row_weight_sums(image, matrix)
-            # An image has the input weights' gates in the order gx, z, r.
-            order = [1, 2, 0] if matrix.name.endswith("input_weights") else list(range(matrix.gates))
-            sums[matrix.name] = of_gates[order].reshape(-1)
+            sums[matrix.name] = row_weight_sums(image, matrix)[matrix.matrix.gate_order()].reshape(-1)
         records = image.decoder_layout.gather(
             np.stack([image.decoder_records(engine) for engine in range(image.layout.engines)]),
             image.header.words,
@@ -75,17 +73,19 @@ class AccumulatorReach:
     @classmethod
     def _of_sums(cls, sums: dict[str, Sums], layers: int, shifts: Sums, bias: Sums) -> AccumulatorReach:
         """`sums` has the row sums of each matrix: gates z, r, g one after the other, or words."""
-        reach = {name: EVENT_MAXIMUM * rows for name, rows in sums.items()}
-        parts = []
-        for index in range(layers):
-            own = reach[f"layer{index}.recurrent_weights"].reshape(3, -1)
-            part = {"z": own[0], "r": own[1], "gr": own[2]}
-            if index > 0:
-                below = reach[f"layer{index}.input_weights"].reshape(3, -1)
-                part = {"z": below[0] + own[0], "r": below[1] + own[1], "gx": below[2], "gr": own[2]}
-            parts.append(part)
-        words = reach["decoder_weights"]
-        return cls(tuple(parts), words, (words >> shifts) + 1 + np.abs(bias))
+        parts: tuple[dict[str, Sums], ...] = tuple({} for _ in range(layers))
+        words = np.zeros_like(bias)
+        for matrix in network_matrices(layers):
+            if matrix.folded:
+                continue
+            reach = EVENT_MAXIMUM * sums[matrix.name]
+            if matrix.layer is None:
+                words = reach
+                continue
+            part = parts[matrix.layer]
+            for accumulator, rows in zip(matrix.accumulators, reach.reshape(3, -1), strict=True):
+                part[accumulator] = part.get(accumulator, 0) + rows
+        return cls(parts, words, (words >> shifts) + 1 + np.abs(bias))
 
 
 def check_accumulators(reach: AccumulatorReach, accumulator_bits: int) -> None:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from egret.errors import EgretError
 from egret.files import write_atomically
 from egret.kernel import EVENT_BITS, SUM_FRACTION_BITS, THRESHOLD_MINIMUM
+from egret.matrices import INPUT, Matrix, network_matrices
 
 FORMAT = "egret-checkpoint-1"
 
@@ -32,6 +33,7 @@ THRESHOLD_MAXIMUM = 32767
 FOLD_SHIFT_MAXIMUM = 31
 
 GATES = ("z", "r", "g")
+"""The gates of a layer's matrices, in order."""
 
 
 @dataclass(eq=False)
@@ -84,13 +86,17 @@ class Checkpoint:
 
     def matrices(self) -> dict[str, npt.NDArray[np.int8]]:
         """Return every weight matrix under its key in the file, as int8 [rows, columns] (gates stacked)."""
-        result: dict[str, npt.NDArray[np.int8]] = {}
-        for index, layer in enumerate(self.layers):
-            rows = 3 * layer.neurons
-            result[f"layer{index}.input_weights"] = layer.input_weights.reshape(rows, layer.inputs)
-            result[f"layer{index}.recurrent_weights"] = layer.recurrent_weights.reshape(rows, layer.neurons)
-        result["decoder_weights"] = self.decoder_weights
-        return result
+        return {name: weights.reshape(-1, weights.shape[2]) for name, weights in self.weights().items()}
+
+    def weights(self) -> dict[str, npt.NDArray[np.int8]]:
+        """Return every weight matrix under its key in the file, as int8 [gates, rows, columns]."""
+        return {matrix.name: self._weights_of(matrix) for matrix in network_matrices(len(self.layers))}
+
+    def _weights_of(self, matrix: Matrix) -> npt.NDArray[np.int8]:
+        if matrix.layer is None:
+            return self.decoder_weights[np.newaxis]
+        layer = self.layers[matrix.layer]
+        return layer.input_weights if matrix.kind == INPUT else layer.recurrent_weights
 
     def dense_macs_per_token(self) -> int:
         """Return the weights of every matrix: the multiply-accumulates of a dense machine for one token."""

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from egret.columns import Columns, beat_place, column_of_beats, split_entries
 from egret.errors import EgretError
 from egret.image_sections import ImageSections
-from egret.matrices import Matrix
+from egret.packed_matrices import PackedMatrix
 
 
-def row_weight_sums(image: ImageSections, matrix: Matrix) -> npt.NDArray[np.int64]:
+def row_weight_sums(image: ImageSections, matrix: PackedMatrix) -> npt.NDArray[np.int64]:
     """Return, int64 [gates, rows], the sums of absolute weights of a matrix, gates as the image orders them.
 
     The pointers must have been checked. Raises EgretError, naming the engine, the column and the beat, where
@@ -38,7 +38,7 @@ def row_weight_sums(image: ImageSections, matrix: Matrix) -> npt.NDArray[np.int6
     return np.ascontiguousarray(rows.T)
 
 
-def _add(sums: npt.NDArray[np.int64], columns: Columns, matrix: Matrix) -> None:
+def _add(sums: npt.NDArray[np.int64], columns: Columns, matrix: PackedMatrix) -> None:
     """Add what `columns` hold to int64 [lanes, rows of a lane]."""
     weights, gaps = split_entries(columns, matrix.layout)
     if not weights.size:

@@ -1,4 +1,4 @@
-"""Columns of non-zero weights as beats, and back.
+"""Columns of non-zero weights as beats.
 
 A beat carries one entry for each lane of an engine: a weight and the gap to it, in rows, from the lane's
 entry before (docs/formats.md, section 4). The longest lane of a column sets its number of beats; shorter
@@ -9,7 +9,6 @@ itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,7 +147,7 @@ def column_of_beats(columns: Columns) -> npt.NDArray[np.int64]:
     return np.repeat(np.arange(lengths.size, dtype=np.int64), lengths)
 
 
-def _find_padding(
+def find_padding(
     weights: npt.NDArray[np.int8], gaps: npt.NDArray[np.int64], columns: Columns, layout: Layout
 ) -> npt.NDArray[np.bool_]:
     """Return, bool [beats, lanes], which entries only fill the beats of a lane that is done."""
@@ -172,80 +171,5 @@ def count_slots(columns: Columns, layout: Layout) -> SlotCounts:
     """Count what the entries are used for; raises EgretError for bits set above the last entry of a beat."""
     weights, gaps = split_entries(columns, layout)
     used = int(np.count_nonzero(weights))
-    padding = int(np.count_nonzero(_find_padding(weights, gaps, columns, layout)))
+    padding = int(np.count_nonzero(find_padding(weights, gaps, columns, layout)))
     return SlotCounts(weights=used, escapes=int(weights.size) - used - padding, padding=padding)
-
-
-def decode_columns(
-    engines: Iterable[Iterable[Columns]], gates: int, rows: int, columns: int, layout: Layout
-) -> npt.NDArray[np.int8]:
-    """Return the weights, int8 [gates, rows, columns], that encode_columns() packs.
-
-    `engines` has each engine's columns, in parts: each has all columns, those that are in others empty.
-    Accepts only what encode_columns() writes, so that equal weights mean equal bytes. Raises EgretError
-    naming the engine, the column and the beat (within the column) where a row is outside its lane or padding,
-    a lane goes on after padding, an escape leads nowhere, a weight is -128, or a beat holds nothing.
-    """
-    groups = layout.groups(rows)
-    stored = np.zeros((layout.engines, columns, layout.lanes, gates, groups), dtype=np.int8)
-    is_row = layout.is_row(rows).reshape(layout.engines, groups, layout.lanes).transpose(0, 2, 1)
-    for engine, parts in enumerate(engines):
-        try:
-            for part in parts:
-                _decode_part(
-                    part,
-                    stored[engine].reshape(columns, layout.lanes, gates * groups),
-                    np.tile(is_row[engine], (1, gates)),
-                    layout,
-                )
-        except EgretError as error:
-            raise EgretError(f"engine {engine}, {error}") from error
-    dealt = stored.transpose(0, 4, 2, 3, 1).reshape(layout.engines, groups * layout.lanes, gates, columns)
-    return np.ascontiguousarray(layout.gather(dealt, rows).transpose(1, 0, 2))
-
-
-def _decode_part(
-    part: Columns, stored: npt.NDArray[np.int8], is_row: npt.NDArray[np.bool_], layout: Layout
-) -> None:
-    """Fill int8 [columns, lanes, rows of a lane]; `is_row` is bool [lanes, rows of a lane]."""
-    weights, gaps = split_entries(part, layout)
-    beats = weights.shape[0]
-    if beats == 0:
-        return
-    column = column_of_beats(part)
-    padding = _find_padding(weights, gaps, part, layout)
-    escape = (weights == 0) & ~padding
-    last = np.ones((beats, 1), dtype=np.bool_)  # beats that end their column
-    last[:-1, 0] = column[1:] != column[:-1]
-    ends_lane = last | np.concatenate([padding[1:], np.ones((1, layout.lanes), dtype=np.bool_)])
-    goes_on = np.zeros_like(padding)
-    goes_on[1:] = padding[:-1] & ~padding[1:] & ~last[:-1]
-    _refuse(part, weights == -128, "has the weight -128, outside -127..127")
-    _refuse(part, goes_on, "has an entry after the padding that ends its lane")
-    _refuse(part, escape & (gaps != layout.largest_gap), "steps over a gap with less than the largest gap")
-    _refuse(part, escape & ends_lane, "steps over a gap to no weight")
-    empty = np.flatnonzero(padding.all(axis=1))
-    if empty.size:
-        raise EgretError(f"{beat_place(part, int(empty[0]))} holds no entry.")
-
-    # Rows: entries step gap + 1 rows each from row -1 at the start of the column.
-    rows = np.cumsum(np.where(padding, 0, gaps + 1), axis=0, dtype=np.int64)
-    start = part.pointers[:-1][column]
-    before = np.concatenate([np.zeros((1, layout.lanes), dtype=np.int64), rows])[start]
-    rows -= before + 1
-    _refuse(
-        part, ~padding & (rows >= stored.shape[2]), f"leads outside the {stored.shape[2]} rows of its lane"
-    )
-    beat, lane = np.nonzero(weights)
-    row = rows[beat, lane]
-    in_padding = np.zeros_like(padding)
-    in_padding[beat, lane] = ~is_row[lane, row]
-    _refuse(part, in_padding, "has a weight in a row that is padding")
-    stored[column[beat], lane, row] = weights[beat, lane]
-
-
-def _refuse(columns: Columns, wrong: npt.NDArray[np.bool_], sentence: str) -> None:
-    """Raise EgretError with `sentence` where an entry, bool [beats, lanes], is wrong."""
-    if wrong.any():
-        beat, lane = (int(position[0]) for position in np.nonzero(wrong))
-        raise EgretError(f"{beat_place(columns, beat)}, lane {lane} {sentence}.")

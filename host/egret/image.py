@@ -17,7 +17,7 @@ from egret.image_header import ImageHeader
 from egret.image_sections import ImageSections
 from egret.kernel import HEADER_BYTES
 from egret.layout import Layout
-from egret.matrices import Matrix
+from egret.packed_matrices import PackedMatrix
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class ModelImage(ImageSections):
             matrices=tuple(self._matrix_statistics(matrix) for matrix in self.matrices()),
         )
 
-    def _matrix_statistics(self, matrix: Matrix) -> MatrixStatistics:
+    def _matrix_statistics(self, matrix: PackedMatrix) -> MatrixStatistics:
         layout = matrix.layout
         parts = [self.matrix_columns(engine, matrix) for engine in range(layout.engines)]
         counts = [count_slots(part, layout) for part in parts]
@@ -113,7 +113,7 @@ class ModelImage(ImageSections):
         nonzeros, escapes = sum(count.weights for count in counts), sum(count.escapes for count in counts)
         return MatrixStatistics(
             name=matrix.name,
-            weights=matrix.gates * matrix.rows * matrix.columns,
+            weights=matrix.weights,
             nonzeros=nonzeros,
             beats=sum(beats),
             beats_of_busiest_engine=max(beats),
@@ -148,7 +148,7 @@ class ModelImage(ImageSections):
         """Check an image and return it, without copying it.
 
         Everything is checked but whether the column beats are those that pack() would write for their
-        weights, which egret.packer.unpack() looks at. Raises EgretError, with a sentence of its own for each:
+        weights. Raises EgretError, with a sentence of its own for each:
         no image or another version; truncated or too long; checksum; a build or a model that cannot be; a
         section misaligned, outside, or over another; bytes set between sections; pointers out of order;
         values out of range; padding that is not as the format says; vocabulary or metadata that are not text,

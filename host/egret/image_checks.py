@@ -14,7 +14,7 @@ from egret.errors import EgretError
 from egret.image_header import CHECKSUM_WORD, Section
 from egret.image_sections import ImageSections
 from egret.kernel import ALIGNMENT, FORMAT_VERSION, HEADER_BYTES, MAGIC, THRESHOLD_MINIMUM
-from egret.matrices import layer_pointers
+from egret.packed_matrices import layer_pointers
 
 PADDING_THRESHOLD = 32767
 """Threshold of a position that is no neuron: no state exceeds it, so it never fires."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from egret.errors import EgretError
 from egret.kernel import ALIGNMENT, FORMAT_VERSION, HEADER_BYTES, MAGIC, MAX_LAYERS, Build
 from egret.layout import Layout
-from egret.matrices import Matrix, count_pointers, list_matrices
+from egret.packed_matrices import PackedMatrix, count_pointers, packed_matrices
 
 CHECKSUM_WORD = 3
 NEURON_RECORD = np.dtype([("bias", "<i2", (4,)), ("threshold", "<u2"), ("shifts", "<u2"), ("zero", "<u4")])
@@ -199,9 +199,9 @@ class ImageHeader:
             engines=engines,
         )
 
-    def matrices(self) -> list[Matrix]:
+    def matrices(self) -> list[PackedMatrix]:
         """Return the matrices in the order of the network."""
-        return list_matrices(self.neurons, self.words, self.layout, self.decoder_layout)
+        return packed_matrices(self.neurons, self.words, self.layout, self.decoder_layout)
 
     def sections(self, engine: int) -> list[Section]:
         """Return the five sections of an engine."""

@@ -15,7 +15,7 @@ from egret.columns import Columns
 from egret.errors import EgretError
 from egret.image_header import NEURON_RECORD, ImageHeader, Section
 from egret.layout import Layout
-from egret.matrices import Matrix
+from egret.packed_matrices import PackedMatrix
 
 _BEATS_AT_ONCE = 16384
 """In one part of a matrix, or those of a single column: decoding takes memory for so many, and no more."""
@@ -60,7 +60,7 @@ class ImageSections:
         """The name of the checkpoint."""
         return str(self.description.get("name", ""))
 
-    def matrices(self) -> list[Matrix]:
+    def matrices(self) -> list[PackedMatrix]:
         """Return the matrices in the order of the network."""
         return self.header.matrices()
 
@@ -100,7 +100,7 @@ class ImageSections:
         part, size = self.header.engines[engine], self.layout.bus_bytes
         return self.view(part.columns, part.beats * size).reshape(part.beats, size)
 
-    def matrix_columns(self, engine: int, matrix: Matrix) -> Columns:
+    def matrix_columns(self, engine: int, matrix: PackedMatrix) -> Columns:
         """Return a copy of an engine's part of a matrix."""
         pointers = self.pointers(engine)
         begins = pointers[matrix.begins].astype(np.int64)
@@ -108,7 +108,7 @@ class ImageSections:
         np.cumsum(pointers[matrix.ends] - begins, out=own[1:])
         return Columns(beats=self.columns(engine)[beat_numbers(begins, own)], pointers=own)
 
-    def matrix_parts(self, engine: int, matrix: Matrix) -> Iterator[Columns]:
+    def matrix_parts(self, engine: int, matrix: PackedMatrix) -> Iterator[Columns]:
         """Yield copies of an engine's columns of a matrix, a limited number of beats at a time.
 
         Columns are whole. All parts have all columns, most of them empty, so that a column keeps its number.

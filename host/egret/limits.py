@@ -20,7 +20,8 @@ from egret.errors import EgretError
 from egret.image_header import ImageHeader
 from egret.kernel import MAX_LAYERS, Board, Build
 from egret.layout import Layout
-from egret.matrices import list_matrices
+from egret.matrices import DECODER, Matrix
+from egret.packed_matrices import packed_matrices
 
 if TYPE_CHECKING:
     from egret.image import ModelImage
@@ -118,8 +119,8 @@ def image_bytes(
     layout, decoder = Layout.of(build), Layout.of_decoder(build)
     of_decoder = density if decoder_density is None else decoder_density
     beats = 0
-    for matrix in list_matrices(neurons, words, layout, decoder):
-        share = of_decoder if matrix.name == "decoder_weights" else density
+    for matrix in packed_matrices(neurons, words, layout, decoder):
+        share = of_decoder if matrix.matrix.kind == DECODER else density
         beats += matrix.columns * int(
             np.ceil(share * matrix.gates * matrix.layout.groups(matrix.rows) - 1e-9)
         )
@@ -201,9 +202,9 @@ def _describe(layout: Layout) -> str:
 
 def _check_weights(checkpoint: Checkpoint, build: Build) -> None:
     for name, matrix in checkpoint.matrices().items():
-        if name == "layer0.input_weights":  # folded: no engine sees them
+        if Matrix.named(name).folded:  # no engine sees them
             continue
-        decoder = name == "decoder_weights"
+        decoder = Matrix.named(name).kind == DECODER
         bits = build.decoder_weight_bits if decoder else build.weight_bits
         highest = (1 << (bits - 1)) - 1
         lowest = -highest - 1

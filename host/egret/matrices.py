@@ -1,74 +1,99 @@
-"""Which weight matrices an image holds, and which pointers lead to their columns (docs/formats.md, 4)."""
+"""A weight matrix of a network: its name, what it multiplies, and in which order its columns hold the gates.
+
+A network of L layers has an input and a recurrent matrix for each layer, and a decoder. The name of a matrix
+is its key in the checkpoint (docs/formats.md, section 2), in masks, in sparsities and in reports. Its weights
+are [gates, rows, columns], gates in the order z, r, g (the decoder has one); its columns in an image hold
+them in the order in which the accumulators stand (section 3).
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from egret.layout import Layout
+from egret.errors import EgretError
+
+INPUT, RECURRENT, DECODER = "input", "recurrent", "decoder"
+"""The kinds of matrices."""
+
+ACCUMULATORS = ("gx", "z", "r", "gr")
+"""The sums of a neuron, in the order in which a lane holds them."""
+
+_FEEDS = {INPUT: ("z", "r", "gx"), RECURRENT: ("z", "r", "gr"), DECODER: ("logit",)}
+_NAME = re.compile(r"layer(0|[1-9][0-9]{0,2})\.(input|recurrent)_weights|decoder_weights")
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """A weight matrix of an image, packed by columns.
+    """A weight matrix of a network; its name says which."""
 
-    The columns of the two matrices that a layer's events feed alternate, so that every second pointer is one
-    of its own: column c is the beats pointers[begins][c] up to pointers[ends][c].
-    """
+    kind: str
+    """INPUT, RECURRENT or DECODER."""
+    layer: int | None = None
+    """The layer whose sums it adds to; None for the decoder."""
 
-    name: str
-    """Its key in the checkpoint."""
-    gates: int
-    """Gates that share a column: 3, or 1 for the decoder."""
-    rows: int
-    """Rows of one gate: neurons of the layer, or words."""
-    columns: int
-    layout: Layout
-    """Who owns its rows, and what an entry of its columns is."""
-    layer: int
-    """The layer whose events select its columns."""
-    pointer_base: int
-    """Which pointer of the pointers section is the beginning of column 0."""
+    @classmethod
+    def named(cls, name: str) -> Matrix:
+        """Return the matrix of this name; raise EgretError where no network has it."""
+        match = _NAME.fullmatch(name)
+        if not match:
+            raise EgretError(f"No network has a weight matrix {name!r}.")
+        return cls(DECODER) if match[1] is None else cls(match[2], int(match[1]))
 
     @property
-    def begins(self) -> slice:
-        """The pointers to where its columns begin."""
-        return slice(self.pointer_base, self.pointer_base + 2 * self.columns, 2)
+    def name(self) -> str:
+        """Its key in a checkpoint."""
+        return "decoder_weights" if self.layer is None else f"layer{self.layer}.{self.kind}_weights"
 
     @property
-    def ends(self) -> slice:
-        """The pointers to where its columns end."""
-        return slice(self.pointer_base + 1, self.pointer_base + 2 * self.columns + 1, 2)
+    def folded(self) -> bool:
+        """Whether the token table stands for it: no image has its columns."""
+        return self.kind == INPUT and self.layer == 0
+
+    @property
+    def source(self) -> int:
+        """The layer whose events it multiplies, as an index: -1, the last one, for the decoder.
+
+        The folded matrix multiplies the embedding, and has no such layer: raises EgretError.
+        """
+        if self.folded:
+            raise EgretError(f"{self.name} multiplies the embedding, not the events of a layer.")
+        return -1 if self.layer is None else self.layer - (self.kind == INPUT)
+
+    @property
+    def accumulators(self) -> tuple[str, ...]:
+        """The accumulator that each of its gates adds to; "logit" for the decoder."""
+        return _FEEDS[self.kind]
+
+    def column_order(self, gates: int = 3) -> list[int]:
+        """Return which gate stands where in its columns: `weights[order]` is as an image has it.
+
+        Gates beyond g (an LSTM has four) come last. The decoder has one gate, whatever `gates` says.
+        """
+        if self.kind == DECODER:
+            return [0]
+        feeds = self.accumulators
+        return [*sorted(range(3), key=lambda gate: ACCUMULATORS.index(feeds[gate])), *range(3, gates)]
+
+    def gate_order(self) -> list[int]:
+        """Return the inverse of column_order(): `columns[order]` is as a checkpoint has it."""
+        order = self.column_order()
+        return sorted(range(len(order)), key=order.__getitem__)
+
+    def activity(self, layers: Sequence[float]) -> float:
+        """Return the share of its columns that a token wants, from the share of active neurons of each layer.
+
+        Theoretical sparse MACs of a token are this share of the non-zero weights. The embedding is dense, so
+        of the folded matrix every column is wanted.
+        """
+        return 1.0 if self.folded else layers[self.source]
 
 
-def list_matrices(neurons: Sequence[int], words: int, layout: Layout, decoder_layout: Layout) -> list[Matrix]:
-    """Return R_0, W_1, R_1, W_2, R_2, ..., D for layers of these sizes: the order of the network."""
-    bases = [pointers.start for pointers in layer_pointers(neurons)]
-    result: list[Matrix] = []
-
-    def add(name: str, gates: int, rows: int, layer: int, matrix_layout: Layout, first_pointer: int) -> None:
-        base = bases[layer] + first_pointer
-        result.append(Matrix(name, gates, rows, neurons[layer], matrix_layout, layer, base))
-
-    # Of a neuron's two columns the forward one comes first.
-    for index, count in enumerate(neurons):
-        if index > 0:
-            add(f"layer{index}.input_weights", 3, count, index - 1, layout, 0)
-        add(f"layer{index}.recurrent_weights", 3, count, index, layout, 1)
-    add("decoder_weights", 1, words, len(neurons) - 1, decoder_layout, 0)
-    return result
+def network_matrices(layers: int) -> list[Matrix]:
+    """Return the matrices of a network of so many layers, in their order: W_0, R_0, W_1, R_1, ..., D."""
+    return [*(Matrix(kind, index) for index in range(layers) for kind in (INPUT, RECURRENT)), Matrix(DECODER)]
 
 
-def layer_pointers(neurons: Sequence[int]) -> list[slice]:
-    """Return which part of the pointers section is each layer's: 2 H + 1 pointers."""
-    result: list[slice] = []
-    start = 0
-    for count in neurons:
-        result.append(slice(start, start + 2 * count + 1))
-        start = result[-1].stop
-    return result
-
-
-def count_pointers(neurons: Sequence[int]) -> int:
-    """Return the pointers in an engine's pointers section."""
-    return int(layer_pointers(neurons)[-1].stop)
+FOLDED = Matrix(INPUT, 0)
+"""The matrix that the token table stands for."""

@@ -8,21 +8,16 @@ from dataclasses import dataclass
 from egret.errors import EgretError
 from egret.image import ModelImage
 from egret.layout import Layout
+from egret.matrices import FOLDED, Matrix
 from egret.packer import column_beats
-
-FOLDED = "layer0.input_weights"
-"""The matrix that the token table stands for."""
 
 SECTIONS = ("token table row", "input columns", "recurrent columns", "decoder columns")
 """What is fetched at a token, in the order of the contract: T, W, R, D."""
 
 
-def section_of(matrix: str) -> str:
-    """Return which of SECTIONS the bytes of a matrix (its key in the checkpoint) are part of."""
-    if matrix == FOLDED:
-        return SECTIONS[0]
-    kind = matrix.split(".")[-1].split("_")[0]
-    return f"{kind} columns"
+def section_of(matrix: Matrix) -> str:
+    """Return which of SECTIONS the bytes of a matrix are part of."""
+    return SECTIONS[0] if matrix.folded else f"{matrix.kind} columns"
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ class MatrixAccount:
     @property
     def section(self) -> str:
         """Which of SECTIONS its bytes are part of."""
-        return section_of(self.name)
+        return section_of(Matrix.named(self.name))
 
 
 def account_matrices(image: ModelImage, activity: Sequence[float]) -> tuple[MatrixAccount, ...]:
@@ -66,7 +61,7 @@ def account_matrices(image: ModelImage, activity: Sequence[float]) -> tuple[Matr
         nonzeros = {str(name): int(count) for name, count in image.description["nonzeros"].items()}
         dense = int(image.description["dense_macs_per_token"])
         counts = {matrix.name: nonzeros[matrix.name] for matrix in image.matrices()}
-        folded_nonzeros = nonzeros[FOLDED]
+        folded_nonzeros = nonzeros[FOLDED.name]
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise EgretError(
             "The image's metadata does not say how many weights its model has; pack it anew."
@@ -75,19 +70,19 @@ def account_matrices(image: ModelImage, activity: Sequence[float]) -> tuple[Matr
     fetched = tuple(
         MatrixAccount(
             name=matrix.name,
-            weights=matrix.gates * matrix.rows * matrix.columns,
+            weights=matrix.weights,
             nonzeros=counts[matrix.name],
-            activity=activity[matrix.layer],
-            beats_per_token=float(beats[matrix.name].sum()) * activity[matrix.layer],
+            activity=matrix.matrix.activity(activity),
+            beats_per_token=float(beats[matrix.name].sum()) * matrix.matrix.activity(activity),
             layout=matrix.layout,
         )
         for matrix in image.matrices()
     )
     folded = MatrixAccount(
-        name=FOLDED,
+        name=FOLDED.name,
         weights=dense - sum(matrix.weights for matrix in fetched),
         nonzeros=folded_nonzeros,
-        activity=1.0,
+        activity=FOLDED.activity(activity),
         beats_per_token=float(image.layout.engines * image.table_row_beats()),
         layout=image.layout,
     )

@@ -1,4 +1,4 @@
-"""Packs a quantised checkpoint into a model image for a build, and unpacks it again.
+"""Packs a quantised checkpoint into a model image for a build.
 
 The format is docs/formats.md, section 4. Packing is deterministic: the same checkpoint and layout give the
 same bytes.
@@ -7,15 +7,12 @@ same bytes.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from egret.checkpoint import FRACTION_BITS_MINIMUM, Checkpoint, Layer
-from egret.columns import Columns, decode_columns, encode_columns
-from egret.errors import EgretError
+from egret.columns import Columns, encode_columns
 from egret.folding import fold_table
 from egret.image import ModelImage
 from egret.image_checks import PADDING_THRESHOLD, image_checksum
@@ -24,16 +21,10 @@ from egret.image_sections import beat_numbers
 from egret.kernel import HEADER_BYTES, Build
 from egret.layout import Layout
 from egret.limits import check_fit
+from egret.matrices import DECODER, Matrix
 
 _SHIFT_FIELDS = {"z": 0, "r": 4, "gx": 8, "gr": 12}
 """Where in a neuron's record each accumulator's shift begins."""
-
-MOST_WEIGHTS = 1 << 27
-"""Of an image that unpack() takes, zeros included, unless told otherwise.
-
-A small file can stand for gigabytes: an empty column costs 8 bytes and has up to 196 608 rows. The paper's
-network with the vocabulary of WikiText-2 has 46 million weights. unpack() needs some five bytes for each.
-"""
 
 
 def pack(checkpoint: Checkpoint, build: Build) -> ModelImage:
@@ -76,91 +67,6 @@ def pack(checkpoint: Checkpoint, build: Build) -> ModelImage:
     return ModelImage.parse(image.data)
 
 
-@dataclass(frozen=True, eq=False)
-class UnpackedLayer:
-    """One layer as an image holds it."""
-
-    input_weights: npt.NDArray[np.int8] | None
-    """int8 [3, H, I], gates z, r, g; None in layer 0, where the table stands for them."""
-    recurrent_weights: npt.NDArray[np.int8]
-    """int8 [3, H, H], gates z, r, g."""
-    bias: npt.NDArray[np.int16]
-    """int16 [4, H]: z, r, gx, gr; only gr is not zero in layer 0."""
-    fraction_bits: npt.NDArray[np.int8]
-    """int8 [4, H]: of the accumulators of z, r, gx, gr; in layer 0 that of gx is 3 and stands for nothing."""
-    threshold: npt.NDArray[np.uint16]
-    """uint16 [H]."""
-
-
-@dataclass(frozen=True, eq=False)
-class UnpackedModel:
-    """What a model image holds, as dense arrays."""
-
-    vocabulary: list[str]
-    description: dict[str, Any]
-    """See ModelImage.description."""
-    table: npt.NDArray[np.int16]
-    """int16 [V, 3, H of layer 0], as fold_table() gives it."""
-    layers: list[UnpackedLayer]
-    decoder_weights: npt.NDArray[np.int8]
-    """int8 [V, H of the last layer]."""
-    decoder_fraction_bits: npt.NDArray[np.int8]
-    """int8 [V]."""
-    decoder_bias: npt.NDArray[np.int16]
-    """int16 [V]."""
-
-
-def unpack(image: ModelImage, most_weights: int = MOST_WEIGHTS) -> UnpackedModel:
-    """Return everything that `image` holds as dense arrays.
-
-    Raises EgretError where the matrices would have more than `most_weights` weights, of a byte each, before
-    any is allocated; and, naming the matrix, the engine, the column and the beat, where columns are not as
-    pack() writes them: a row outside its lane, a weight in padding, an entry after padding, an escape to no
-    weight.
-    """
-    dense = sum(matrix.gates * matrix.rows * matrix.columns for matrix in image.matrices())
-    if dense > most_weights:
-        raise EgretError(
-            f"The image's matrices would take {dense} bytes with their zeros written out; {most_weights} are "
-            "allowed (unpack()'s most_weights)."
-        )
-    layout, words = image.layout, image.header.words
-    engines = range(layout.engines)
-    weights: dict[str, npt.NDArray[np.int8]] = {}
-    for matrix in image.matrices():
-        try:
-            decoded = decode_columns(
-                [image.matrix_parts(engine, matrix) for engine in engines],
-                matrix.gates,
-                matrix.rows,
-                matrix.columns,
-                matrix.layout,
-            )
-        except EgretError as error:
-            raise EgretError(f"{matrix.name}: {error}") from error
-        order = [1, 2, 0] if matrix.name.endswith("input_weights") else list(range(matrix.gates))
-        weights[matrix.name] = decoded[order]
-
-    layers = [_unpack_layer(image, index, weights) for index in range(len(image.neurons))]
-    records = image.decoder_layout.gather(
-        np.stack([image.decoder_records(engine) for engine in engines]), words
-    )
-    positions = layout.positions(image.neurons[0])
-    table = np.empty((words, 3, image.neurons[0]), dtype=np.int16)
-    for engine in engines:
-        part = table[:, :, engine :: layout.engines]
-        part[...] = image.table(engine)[:, :, :positions][:, :, : part.shape[2]]
-    return UnpackedModel(
-        vocabulary=image.vocabulary,
-        description=image.description,
-        table=table,
-        layers=layers,
-        decoder_weights=weights["decoder_weights"][0],
-        decoder_fraction_bits=(records[:, 1] + np.uint16(FRACTION_BITS_MINIMUM)).astype(np.int8),
-        decoder_bias=np.ascontiguousarray(records[:, 0]).view(np.int16),
-    )
-
-
 def column_beats(image: ModelImage) -> dict[str, npt.NDArray[np.int64]]:
     """Return the beats of every column, by matrix: int64 [engines, columns].
 
@@ -186,12 +92,11 @@ def _encode_matrices(
 ) -> dict[str, list[Columns]]:
     """Return the columns of every matrix, by its key in the checkpoint: a part for each engine."""
     columns: dict[str, list[Columns]] = {}
-    for index, layer in enumerate(checkpoint.layers):
-        if index > 0:
-            # The accumulators of a layer stand in the order gx, z, r, gr.
-            columns[f"layer{index}.input_weights"] = encode_columns(layer.input_weights[[2, 0, 1]], layout)
-        columns[f"layer{index}.recurrent_weights"] = encode_columns(layer.recurrent_weights, layout)
-    columns["decoder_weights"] = encode_columns(checkpoint.decoder_weights[np.newaxis], decoder_layout)
+    for name, weights in checkpoint.weights().items():
+        matrix = Matrix.named(name)
+        if not matrix.folded:
+            entries = decoder_layout if matrix.kind == DECODER else layout
+            columns[name] = encode_columns(weights[matrix.column_order()], entries)
     return columns
 
 
@@ -229,27 +134,6 @@ def _write_neurons(image: ModelImage, index: int, layer: Layer) -> None:
     dealt["threshold"][~image.layout.is_row(layer.neurons)] = PADDING_THRESHOLD
     for engine in range(image.layout.engines):
         image.neuron_records(engine, index)[:] = dealt[engine]
-
-
-def _unpack_layer(image: ModelImage, index: int, weights: dict[str, npt.NDArray[np.int8]]) -> UnpackedLayer:
-    layout = image.layout
-    records = layout.gather(
-        np.stack([image.neuron_records(engine, index) for engine in range(layout.engines)]),
-        image.neurons[index],
-    )
-    shifts = np.stack(
-        [
-            records["shifts"] >> np.uint16(_SHIFT_FIELDS[accumulator]) & np.uint16(15)
-            for accumulator in _SHIFT_FIELDS
-        ]
-    )
-    return UnpackedLayer(
-        input_weights=weights.get(f"layer{index}.input_weights"),
-        recurrent_weights=weights[f"layer{index}.recurrent_weights"],
-        bias=np.ascontiguousarray(records["bias"].T).astype(np.int16),
-        fraction_bits=(shifts + np.uint16(FRACTION_BITS_MINIMUM)).astype(np.int8),
-        threshold=records["threshold"].astype(np.uint16),
-    )
 
 
 def _write_decoder(image: ModelImage, checkpoint: Checkpoint) -> None:

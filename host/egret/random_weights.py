@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from egret.matrices import DECODER, Matrix
+
 DEFAULT_SPARSITY = 0.85
 
 _REDISTRIBUTIONS = 50  # far more than it takes where a lane has room to spare
@@ -39,20 +41,19 @@ class RandomWeights:
     layers: Pruning
     decoder: Pruning
 
-    def draw(self, matrix: str, shape: tuple[int, int, int]) -> npt.NDArray[np.int8]:
-        """Return the pruned weights of `matrix` (its key), int8 [gates, rows, columns]."""
+    def draw(self, matrix: Matrix, shape: tuple[int, int, int]) -> npt.NDArray[np.int8]:
+        """Return the pruned weights of `matrix`, int8 [gates, rows, columns]."""
         if isinstance(self.sparsity, Mapping):
-            sparsity = self.sparsity.get(matrix, DEFAULT_SPARSITY)
+            sparsity = self.sparsity.get(matrix.name, DEFAULT_SPARSITY)
         else:
             sparsity = float(self.sparsity)
-        pruning = self.decoder if matrix == "decoder_weights" else self.layers
+        pruning = self.decoder if matrix.kind == DECODER else self.layers
         largest = (1 << (pruning.weight_bits - 1)) - 1
         size = self.generator.integers(1, largest + 1, size=shape, dtype=np.int16)
         sign = 1 - 2 * self.generator.integers(0, 2, size=shape, dtype=np.int16)
         kept = self._kept(shape, sparsity, pruning)
-        if pruning.largest_gap is not None and matrix.endswith("input_weights"):
-            # Drawn in the order in which a lane numbers the gates (gx, z, r); a checkpoint has z, r, g.
-            kept = kept[[1, 2, 0]]
+        if pruning.largest_gap is not None:  # drawn as the columns have them
+            kept = kept[matrix.gate_order()]
         return np.where(kept, size * sign, 0).astype(np.int8)
 
     def _kept(self, shape: tuple[int, int, int], sparsity: float, pruning: Pruning) -> npt.NDArray[np.bool_]:

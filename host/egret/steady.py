@@ -30,6 +30,7 @@ from egret.checkpoint import (
 )
 from egret.errors import EgretError
 from egret.kernel import EVENT_BITS, SUM_FRACTION_BITS, THRESHOLD_MINIMUM, Build
+from egret.matrices import DECODER, INPUT, RECURRENT, Matrix
 from egret.random_weights import Pruning, RandomWeights
 from egret.synthetic import EMBEDDING_FRACTION_BITS, by_layer, check_arguments, fraction_bits, typical_input
 
@@ -78,7 +79,7 @@ def steady_checkpoint(
         _steady_layer(weights, index, neurons, chosen[index], chosen[index - 1] if index else tokens)
         for index, neurons in enumerate(layers)
     ]
-    decoder = weights.draw("decoder_weights", (1, vocabulary, layers[-1]))[0]
+    decoder = weights.draw(Matrix(DECODER), (1, vocabulary, layers[-1]))[0]
     return Checkpoint(
         name="steady",
         metadata={"source": "egret.steady", "seed": int(seed)},
@@ -134,8 +135,8 @@ def _steady_layer(
     """
     generator = weights.generator
     inputs = below.shape[-1]
-    input_weights = weights.draw(f"layer{index}.input_weights", (3, neurons, inputs))
-    recurrent_weights = weights.draw(f"layer{index}.recurrent_weights", (3, neurons, neurons))
+    input_weights = weights.draw(Matrix(INPUT, index), (3, neurons, inputs))
+    recurrent_weights = weights.draw(Matrix(RECURRENT, index), (3, neurons, neurons))
     # The most that each product can add to its sum, [3, H], in units of a weight's last bit.
     recurrent = _size(recurrent_weights[:, :, chosen]) * _LARGEST_EVENT
     outside = _largest_input(input_weights, below, chosen)

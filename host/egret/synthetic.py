@@ -22,6 +22,7 @@ from egret.checkpoint import (
 )
 from egret.errors import EgretError
 from egret.kernel import SUM_FRACTION_BITS, THRESHOLD_MINIMUM, WEIGHT_BITS
+from egret.matrices import DECODER, INPUT, RECURRENT, Matrix, network_matrices
 from egret.random_weights import DEFAULT_SPARSITY, Pruning, RandomWeights
 from egret.reference import ReferenceModel
 
@@ -78,7 +79,7 @@ def random_checkpoint(
         inputs = layers[index - 1] if index else embedding
         layer = _random_layer(weights, index, neurons, inputs, shares[index])
         built.append(_with_activity(built, layer, tokens, shares[index], generator))
-    decoder = weights.draw("decoder_weights", (1, vocabulary, layers[-1]))[0]
+    decoder = weights.draw(Matrix(DECODER), (1, vocabulary, layers[-1]))[0]
     return Checkpoint(
         name=name,
         metadata={"source": "egret.synthetic", "seed": int(seed)},
@@ -115,7 +116,7 @@ def extreme_checkpoint(
         inner = generator.integers(low, high + 1, size=shape, dtype=np.int64)
         return np.where(generator.random(size=shape) < 0.3, ends, inner).astype(dtype)
 
-    def draw_weights(matrix: str, shape: tuple[int, int, int]) -> npt.NDArray[np.int8]:
+    def draw_weights(matrix: Matrix, shape: tuple[int, int, int]) -> npt.NDArray[np.int8]:
         largest = (1 << (weight_bits - 1)) - 1
         drawn = draw(-largest, largest, np.int8, shape)
         return np.where(weights.draw(matrix, shape) != 0, drawn, 0).astype(np.int8)
@@ -135,8 +136,8 @@ def extreme_checkpoint(
         threshold[generator.random(size=neurons) < 0.2] = THRESHOLD_MAXIMUM
         built.append(
             Layer(
-                input_weights=draw_weights(f"layer{index}.input_weights", (3, neurons, inputs)),
-                recurrent_weights=draw_weights(f"layer{index}.recurrent_weights", (3, neurons, neurons)),
+                input_weights=draw_weights(Matrix(INPUT, index), (3, neurons, inputs)),
+                recurrent_weights=draw_weights(Matrix(RECURRENT, index), (3, neurons, neurons)),
                 input_fraction_bits=input_bits,
                 recurrent_fraction_bits=recurrent_bits,
                 bias=np.where(generator.random(size=bias.shape) < 0.7, small, bias).astype(np.int16),
@@ -152,7 +153,7 @@ def extreme_checkpoint(
         embedding=draw(-127, 127, np.int8, (vocabulary, embedding)),
         embedding_fraction_bits=int(generator.integers(bits_low, bits_high + 1, dtype=np.int64)),
         layers=built,
-        decoder_weights=draw_weights("decoder_weights", (1, vocabulary, layers[-1]))[0],
+        decoder_weights=draw_weights(Matrix(DECODER), (1, vocabulary, layers[-1]))[0],
         decoder_fraction_bits=draw(low, high, np.int8, (vocabulary,)),
         decoder_bias=draw(-32768, 32767, np.int16, (vocabulary,)),
     )
@@ -160,8 +161,8 @@ def extreme_checkpoint(
 
 def _random_layer(weights: RandomWeights, index: int, neurons: int, inputs: int, activity: float) -> Layer:
     """Return a layer whose sums have the wanted sizes; its thresholds are still the smallest."""
-    input_weights = weights.draw(f"layer{index}.input_weights", (3, neurons, inputs))
-    recurrent = weights.draw(f"layer{index}.recurrent_weights", (3, neurons, neurons))
+    input_weights = weights.draw(Matrix(INPUT, index), (3, neurons, inputs))
+    recurrent = weights.draw(Matrix(RECURRENT, index), (3, neurons, neurons))
     certain = activity >= 1.0
     active = typical_input(activity)
     recurrent_bits = fraction_bits(recurrent, active, 1.0, certain)
@@ -291,8 +292,7 @@ def check_arguments(
         raise EgretError(f"Sparsity and activity are shares between 0 and 1; they are {shares}.")
     _check_weight_bits(weight_bits)
     if isinstance(sparsity, Mapping):
-        known = {f"layer{i}.{kind}_weights" for i in range(len(layers)) for kind in ("input", "recurrent")}
-        unknown = sorted(set(sparsity) - known - {"decoder_weights"})
+        unknown = sorted(set(sparsity) - {matrix.name for matrix in network_matrices(len(layers))})
         if unknown:
             raise EgretError(f"Sparsity is given for {', '.join(unknown)}, which this network does not have.")
 

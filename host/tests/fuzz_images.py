@@ -16,12 +16,12 @@ from collections import Counter
 
 import numpy as np
 from image_mutations import Bytes, base_images, mutate
+from unpacking import UnpackedModel, unpack
 
 from egret.columns import encode_columns
 from egret.errors import EgretError
 from egret.image import ModelImage
 from egret.image_checks import PADDING_THRESHOLD, image_checksum
-from egret.packer import UnpackedModel, unpack
 
 FRACTION_BITS_MINIMUM = 3
 MEMORY_FACTOR, MEMORY_FLOOR = 32, 4 << 20
@@ -67,13 +67,9 @@ def outcome(original: ModelImage, data: Bytes) -> str:
 def _check_canonical(image: ModelImage, content: UnpackedModel) -> None:
     """Raise Accepted where a section holds other bytes than those that its content, written anew, takes."""
     layout, decoder = image.layout, image.decoder_layout
-    columns = {"decoder_weights": encode_columns(content.decoder_weights[np.newaxis], decoder)}
-    for index, layer in enumerate(content.layers):
-        columns[f"layer{index}.recurrent_weights"] = encode_columns(layer.recurrent_weights, layout)
-        if layer.input_weights is not None:
-            columns[f"layer{index}.input_weights"] = encode_columns(layer.input_weights[[2, 0, 1]], layout)
     for matrix in image.matrices():
-        for engine, part in enumerate(columns[matrix.name]):
+        gates = content.weights(matrix.matrix)[matrix.matrix.column_order()]
+        for engine, part in enumerate(encode_columns(gates, matrix.layout)):
             found = image.matrix_columns(engine, matrix)
             if not (
                 np.array_equal(found.beats, part.beats) and np.array_equal(found.pointers, part.pointers)

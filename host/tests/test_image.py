@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unpacking import unpack
 
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
@@ -19,7 +20,7 @@ from egret.image_checks import PADDING_THRESHOLD, image_checksum
 from egret.image_header import ImageHeader
 from egret.kernel import HEADER_BYTES, Build
 from egret.layout import Layout
-from egret.packer import pack, unpack
+from egret.packer import pack
 from egret.synthetic import extreme_checkpoint, random_checkpoint
 
 Bytes = np.ndarray

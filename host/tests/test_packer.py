@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unpacking import unpack
 
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret.folding import fold_table
 from egret.image import ModelImage
 from egret.kernel import BOARDS, Build
-from egret.packer import column_beats, pack, unpack
+from egret.packer import column_beats, pack
 from egret.synthetic import extreme_checkpoint, random_checkpoint
 
 Dense = dict[tuple[int, int, int], int]

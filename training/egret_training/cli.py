@@ -13,6 +13,7 @@ from typing import Any
 from egret.command_line import FINE, STATUSES, status_of
 from egret.errors import EgretError
 from egret.installation import how_to_install, version
+from egret_training.recipe import KERNEL
 
 ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
@@ -149,9 +150,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_data(price)
     price.add_argument("--sparsity", type=float, default=0.85, help="default: %(default)s")
     price.add_argument(
-        "--lanes", type=int, default=5, help="of the layers, per engine (default: %(default)s)"
+        "--lanes", type=int, default=KERNEL.lanes, help="of the layers, per engine (default: %(default)s)"
     )
-    price.add_argument("--decoder-lanes", type=int, default=8, help="default: %(default)s")
+    price.add_argument("--decoder-lanes", type=int, default=KERNEL.decoder_lanes, help="default: %(default)s")
     price.add_argument("--decoder-weight-bits", type=int, default=4, help="default: %(default)s")
     price.add_argument("--tokens", type=int, default=12800, help="of validation text (default: %(default)s)")
 
@@ -312,17 +313,20 @@ def _compare(arguments: argparse.Namespace) -> None:
 
 def _price(arguments: argparse.Namespace) -> None:
     from egret_training import data
-    from egret_training.price import GAP_BITS, price, table, ways
+    from egret_training.price import price, table, ways
     from egret_training.saved import load_model
 
     if not 0 < arguments.sparsity < 1:
         raise EgretError(f"--sparsity must lie between 0 and 1; it is {arguments.sparsity}.")
     for lanes, bits in (
-        (arguments.lanes, 8),
+        (arguments.lanes, KERNEL.weight_bits),
         (arguments.decoder_lanes, arguments.decoder_weight_bits),
     ):
-        if not (1 <= lanes and 2 <= bits <= 8 and lanes * (bits + GAP_BITS) <= 64):
-            raise EgretError(f"{lanes} lanes of {bits} + {GAP_BITS} bits do not fit a beat of 64 bits.")
+        beat = 8 * KERNEL.bus_bytes
+        if not (1 <= lanes and 2 <= bits <= 8 and lanes * (bits + KERNEL.gap_bits) <= beat):
+            raise EgretError(
+                f"{lanes} lanes of {bits} + {KERNEL.gap_bits} bits do not fit a beat of {beat} bits."
+            )
     model, saved = load_model(arguments.saved)
     corpus = _corpus(arguments.data, saved["recipe"].get("vocabulary"))
     if corpus.vocabulary != saved["vocabulary"]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -23,16 +24,12 @@ from egret_training.evaluation import STEPS, evaluate_reference, renumber
 from egret_training.export import checkpoint_of
 from egret_training.macs import InputEvents, mac_table
 from egret_training.model import EgruLanguageModel
-from egret_training.price import BUS_BYTES, fires, streamed_columns
-from egret_training.pruning import DECODER
-from egret_training.recipe import Pruning
+from egret_training.price import streamed_columns
+from egret_training.recipe import KERNEL, Pruning
 from egret_training.saved import load_model
 
 PHASES = ("dense", "pruned", "quantized")
 """What runs save."""
-
-SLOTS, DECODER_SLOTS = 10, 16
-"""Of the PYNQ-Z2's kernel, in whose format the bytes are counted."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,11 @@ def compare(run: Path, phase: str, corpus: Corpus, splits: list[str], decoder_we
     """
     model, saved = load_model(run / f"{phase}.pt")
     integers = checkpoint_of(model, saved) if _quantized(phase, saved) else None
-    matrices = _matrices(model) if integers is None else dict(integers.matrices())
+    matrices: dict[str, npt.NDArray[Any]]
+    if integers is None:
+        matrices = {name: weights.detach().numpy() for name, weights in model.matrices().items()}
+    else:
+        matrices = dict(integers.weights())
     found: dict[str, float] = {}
     events = InputEvents(0, [], [])
     for split in splits:
@@ -129,30 +130,17 @@ def _run(model: EgruLanguageModel, stream: Tensor, about: str) -> tuple[float, I
     return math.exp(loss / count), InputEvents(count, recurrent, upward)
 
 
-def _matrices(model: EgruLanguageModel) -> dict[str, Any]:
-    """Return the weights under the names of Checkpoint.matrices()."""
-    found = {}
-    for index, layer in enumerate(model.stack):
-        found[f"layer{index}.input_weights"] = layer.input_weights.detach().numpy()
-        found[f"layer{index}.recurrent_weights"] = layer.recurrent_weights.detach().numpy()
-    found["decoder_weights"] = model.decoder()[0].detach().numpy()
-    return found
-
-
-def _bytes_per_token(matrices: dict[str, Any], events: InputEvents, decoder_weight_bits: int) -> float:
-    pruning = Pruning(0.0, slots=SLOTS, gap_bits=4, decoder_slots=DECODER_SLOTS, decoder_gap_bits=4)
-    masks = {
-        f"layers.{index}.{kind}": torch.from_numpy(matrix.reshape(-1, neurons.size, matrix.shape[-1]) != 0)
-        for index, neurons in enumerate(events.upward)
-        for kind in ("input_weights", "recurrent_weights")
-        for matrix in [matrices[f"layer{index}.{kind}"]]
-    }
-    masks[DECODER] = torch.from_numpy(matrices["decoder_weights"] != 0)[None]
-    beats = 0.0
-    for name, _, part in streamed_columns(masks, pruning, decoder_weight_bits):
-        counts = events.recurrent if name.endswith("recurrent_weights") else events.upward
-        beats += float(np.diff(part.pointers) @ counts[fires(name)]) / events.tokens
-    return beats * BUS_BYTES
+def _bytes_per_token(
+    matrices: dict[str, npt.NDArray[Any]], events: InputEvents, decoder_weight_bits: int
+) -> float:
+    """Return the bytes of columns in the format of the PYNQ-Z2's kernel."""
+    pruning = Pruning(0.0, slots=KERNEL.slots, decoder_slots=KERNEL.decoder_slots)
+    masks = {name: torch.from_numpy(weights != 0) for name, weights in matrices.items()}
+    result = 0.0
+    for matrix, layout, part in streamed_columns(masks, pruning, decoder_weight_bits):
+        beats = float(np.diff(part.pointers) @ events.wanted(matrix))
+        result += beats * layout.bus_bytes / events.tokens
+    return result
 
 
 def table(rows: list[Row]) -> str:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from egret.checkpoint import THRESHOLD_MAXIMUM
+from egret.kernel import STATE_FRACTION_BITS, THRESHOLD_MINIMUM
+from egret.matrices import Matrix
 from egret_training import data
 from egret_training.data import Corpus
 from egret_training.model import EgruLanguageModel
-from egret_training.pruning import DECODER, apply_masks, draw_masks, sparsity_at
+from egret_training.pruning import apply_masks, draw_masks, sparsity_at, sparsity_of
 from egret_training.quantizers import WEIGHT_BITS, decoder_weight_limit
 from egret_training.recipe import Phase, Pruning
 from egret_training.reconstruction import prune_at_a_stroke
 
-THRESHOLD_RANGE = (64 / 32768, 32767 / 32768)
+THRESHOLD_RANGE = (
+    THRESHOLD_MINIMUM / (1 << STATE_FRACTION_BITS),
+    THRESHOLD_MAXIMUM / (1 << STATE_FRACTION_BITS),
+)
 """Thresholds that the kernel can hold."""
 
 MOMENT_STREAMS = 64
@@ -26,7 +32,7 @@ class Constraints:
     def __init__(self) -> None:
         """Start with every weight kept."""
         self.masks: dict[str, Tensor] = {}
-        """By the names of pruning.prunable_weights; empty until something is pruned."""
+        """By the names of the matrices; empty until something is pruned."""
 
     def begin(self, model: EgruLanguageModel, phase: Phase, corpus: Corpus) -> None:
         """Do what a phase does before its first update."""
@@ -69,7 +75,8 @@ class Constraints:
     def _complete(self, pruning: Pruning) -> bool:
         """Return whether the masks remove all that they shall."""
         return bool(self.masks) and all(
-            1.0 - float(mask.float().mean()) >= (pruning.of_decoder if name == DECODER else pruning.sparsity)
+            1.0 - float(mask.float().mean())
+            >= sparsity_of(Matrix.named(name), pruning.sparsity, pruning.of_decoder)
             for name, mask in self.masks.items()
         )
 

@@ -10,6 +10,7 @@ import torch
 
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
+from egret.matrices import FOLDED, Matrix
 from egret_training.data import Corpus
 from egret_training.evaluation import evaluate_brevitas, evaluate_reference, perplexity, renumber
 from egret_training.macs import mac_table
@@ -36,15 +37,12 @@ def expected_macs(checkpoint: Checkpoint, activity: list[float]) -> dict[str, fl
     MACs; what it would take with its zero weights skipped is given apart.
     """
     nonzeros = checkpoint.nonzeros()
-    sparse = activity[-1] * nonzeros["decoder_weights"]
-    for index, share in enumerate(activity):
-        sparse += share * nonzeros[f"layer{index}.recurrent_weights"]
-        if index:
-            sparse += activity[index - 1] * nonzeros[f"layer{index}.input_weights"]
+    folded = nonzeros.pop(FOLDED.name)
+    sparse = sum(count * Matrix.named(name).activity(activity) for name, count in nonzeros.items())
     return {
         "dense": checkpoint.dense_macs_per_token(),
         "sparse_theoretical": round(sparse, 1),
-        "folded_away": nonzeros["layer0.input_weights"],
+        "folded_away": folded,
     }
 
 

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from egret.matrices import DECODER, FOLDED, RECURRENT, Matrix
+
 Matrices = Mapping[str, npt.NDArray[Any]]
-"""Weights by name, [..., columns] each, of any number type; the names are those of Checkpoint.matrices()."""
+"""Weights by name, [..., columns] each, of any number type; the names are those of egret.matrices."""
 
 WAYS = ("dense", "weight_sparse", "activity_sparse", "both_sparse", "both_predicted")
 
@@ -31,6 +33,15 @@ class InputEvents:
     upward: list[npt.NDArray[np.int64]]
     """The same with the last step: what the layer above or the decoder fetched."""
 
+    def wanted(self, matrix: Matrix) -> npt.NDArray[np.int64]:
+        """Return how often each column of a matrix was wanted, int64 [columns].
+
+        Of the folded one, which the embedding always wants, one number stands for all.
+        """
+        if matrix.folded:
+            return np.array(self.tokens, dtype=np.int64)
+        return (self.recurrent if matrix.kind == RECURRENT else self.upward)[matrix.source]
+
 
 def section_macs(matrices: Matrices, events: InputEvents) -> dict[str, dict[str, float]]:
     """Return MACs per token of each matrix, by its name, in each of WAYS; all counted but the last.
@@ -40,7 +51,7 @@ def section_macs(matrices: Matrices, events: InputEvents) -> dict[str, dict[str,
     result: dict[str, dict[str, float]] = {}
     for name, matrix in matrices.items():
         nonzeros = np.count_nonzero(matrix.reshape(-1, matrix.shape[-1]), axis=0).astype(np.int64)
-        wanted = _wanted(name, nonzeros.size, events)
+        wanted = np.broadcast_to(events.wanted(Matrix.named(name)), nonzeros.shape)
         rows = matrix.size // nonzeros.size
         share = float(wanted.sum()) / events.tokens / nonzeros.size
         result[name] = {
@@ -53,24 +64,13 @@ def section_macs(matrices: Matrices, events: InputEvents) -> dict[str, dict[str,
     return result
 
 
-def _wanted(name: str, columns: int, events: InputEvents) -> npt.NDArray[np.int64]:
-    """Return how often each column of a matrix was wanted, int64 [columns]."""
-    if name == "decoder_weights":
-        return events.upward[-1]
-    layer, kind = name.removeprefix("layer").split(".")
-    if kind == "recurrent_weights":
-        return events.recurrent[int(layer)]
-    return events.upward[int(layer) - 1] if int(layer) else np.full(columns, events.tokens, dtype=np.int64)
-
-
 def mac_table(matrices: Matrices, events: InputEvents) -> dict[str, dict[str, float]]:
     """Return the sums of `section_macs` as the paper counts, and as Egret does, rounded to a tenth."""
     sections = section_macs(matrices, events)
-    kept = {"paper": "decoder_weights", "egret": "layer0.input_weights"}
+    left_out = {"paper": Matrix(DECODER).name, "egret": FOLDED.name}
     return {
         count: {
-            way: round(sum(macs[way] for name, macs in sections.items() if name != left_out), 1)
-            for way in WAYS
+            way: round(sum(macs[way] for name, macs in sections.items() if name != other), 1) for way in WAYS
         }
-        for count, left_out in kept.items()
+        for count, other in left_out.items()
     }

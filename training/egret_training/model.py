@@ -9,6 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from egret.matrices import INPUT, Matrix, network_matrices
 from egret_training.cells import Layer, make_layer
 from egret_training.egru import EgruLayer
 from egret_training.loss import decoder_cross_entropy, sampled_cross_entropy
@@ -101,6 +102,19 @@ class EgruLanguageModel(nn.Module):
     def center_decoder_bias(self) -> None:
         """Shift the decoder's bias so that its range is symmetric: softmax sees no difference, 16 bits do."""
         self.decoder_bias.sub_((self.decoder_bias.max() + self.decoder_bias.min()) / 2)
+
+    def matrices(self) -> dict[str, Tensor]:
+        """Return the weight matrices under their names in the checkpoint, as [gates, rows, columns].
+
+        All but a tied decoder's are views: changing them in place changes the model.
+        """
+        return {matrix.name: self._weights_of(matrix) for matrix in network_matrices(len(self.layers))}
+
+    def _weights_of(self, matrix: Matrix) -> Tensor:
+        if matrix.layer is None:
+            return self.decoder_weights.unsqueeze(0)
+        layer = self.stack[matrix.layer]
+        return layer.input_weights if matrix.kind == INPUT else layer.recurrent_weights
 
     def initial_state(self, streams: int) -> State:
         """Return the state at rest."""

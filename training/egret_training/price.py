@@ -13,17 +13,13 @@ from torch import Tensor
 
 from egret.columns import Columns, count_slots, encode_columns
 from egret.layout import Layout
+from egret.matrices import DECODER, Matrix
 from egret_training.evaluation import perplexity
 from egret_training.execution import fast_product_type
 from egret_training.model import EgruLanguageModel
-from egret_training.pruning import DECODER, apply_masks, constraint_of, draw_masks, prunable_weights
-from egret_training.recipe import Pruning
+from egret_training.pruning import apply_masks, constraint_of, draw_masks, prunable_weights
+from egret_training.recipe import KERNEL, Pruning
 from egret_training.reconstruction import prune_at_a_stroke
-
-ENGINES = 2
-BUS_BYTES = 8
-ACCUMULATOR_BITS = 28
-LAYER_WEIGHT_BITS, GAP_BITS = 8, 4
 
 
 @dataclass(frozen=True)
@@ -44,11 +40,11 @@ class Price:
 
 def ways(sparsity: float, lanes: int, decoder_lanes: int) -> dict[str, Pruning]:
     """Return the ways to prune that are compared."""
-    plain = Pruning(sparsity, slots=ENGINES * lanes, decoder_slots=ENGINES * decoder_lanes)
+    plain = Pruning(sparsity, slots=KERNEL.engines * lanes, decoder_slots=KERNEL.engines * decoder_lanes)
     found = {
         "unstructured": dataclasses.replace(plain, unstructured=True),
         "lane-balanced": plain,
-        "gap-aware": dataclasses.replace(plain, gap_bits=GAP_BITS),
+        "gap-aware": dataclasses.replace(plain, gap_bits=KERNEL.gap_bits),
     }
     return found | {
         f"{way}, at a stroke": dataclasses.replace(pruning, at_a_stroke=True)
@@ -78,14 +74,14 @@ def price(
     activity = _activity(pruned, valid)
     weights = escapes = padding = 0
     fetched = 0.0
-    for name, layout, part in streamed_columns(masks, pruning, decoder_weight_bits):
+    for matrix, layout, part in streamed_columns(masks, pruning, decoder_weight_bits):
         counts = count_slots(part, layout)
         weights, escapes, padding = (
             weights + counts.weights,
             escapes + counts.escapes,
             padding + counts.padding,
         )
-        fetched += float(np.diff(part.pointers) @ activity[fires(name)].numpy()) * BUS_BYTES
+        fetched += float(np.diff(part.pointers) @ activity[matrix.source].numpy()) * layout.bus_bytes
     return Price(
         way,
         perplexity(pruned, valid, fast_product_type(valid.device)),
@@ -99,21 +95,24 @@ def price(
 
 def streamed_columns(
     masks: dict[str, Tensor], pruning: Pruning, decoder_weight_bits: int
-) -> Iterator[tuple[str, Layout, Columns]]:
+) -> Iterator[tuple[Matrix, Layout, Columns]]:
     """Yield each engine's columns, and their format, for each matrix but the first layer's input weights.
 
     Those are folded into the token table. masks: which weights are not zero, bool [gates, rows, columns], by
-    their names in `prunable_weights`.
+    the matrices' names.
     """
     for name, mask in masks.items():
-        if name == "layers.0.input_weights":
+        matrix = Matrix.named(name)
+        if matrix.folded:
             continue
-        constraint = constraint_of(name, pruning)
-        bits = decoder_weight_bits if name == DECODER else LAYER_WEIGHT_BITS
-        layout = Layout(ENGINES, constraint.slots // ENGINES, BUS_BYTES, bits, GAP_BITS, ACCUMULATOR_BITS)
-        gates = mask[constraint.order_of(mask.shape[0])].numpy().astype(np.int8)
+        layout = dataclasses.replace(
+            Layout.of(KERNEL),
+            lanes=constraint_of(matrix, pruning).slots // KERNEL.engines,
+            weight_bits=decoder_weight_bits if matrix.kind == DECODER else KERNEL.weight_bits,
+        )
+        gates = mask[matrix.column_order(mask.shape[0])].numpy().astype(np.int8)
         for part in encode_columns(gates, layout):
-            yield name, layout, part
+            yield matrix, layout, part
 
 
 @torch.no_grad()
@@ -121,14 +120,6 @@ def _activity(model: EgruLanguageModel, valid: Tensor) -> list[Tensor]:
     """Return for each layer the share of steps in which each neuron fires, float64 [H]."""
     outputs, _ = model.hidden(valid, model.initial_state(valid.shape[1]), fast_product_type(valid.device))
     return [(output != 0).double().mean((0, 1)) for output in outputs]
-
-
-def fires(name: str) -> int:
-    """Return the layer whose events want the columns of a streamed matrix."""
-    if name == DECODER:
-        return -1
-    _, layer, kind = name.split(".")
-    return int(layer) - (kind == "input_weights")
 
 
 def table(prices: list[Price]) -> str:

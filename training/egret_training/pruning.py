@@ -7,55 +7,45 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from egret.matrices import DECODER, Matrix
 from egret_training.masks import gap_aware_mask, lane_balanced_mask, largest_mask
 from egret_training.model import EgruLanguageModel
 from egret_training.recipe import Pruning
-
-DECODER = "own_decoder_weights"
 
 
 @dataclass(frozen=True)
 class Constraint:
     """What the kernel wants of a matrix."""
 
+    matrix: Matrix
     slots: int
     """Engines times lanes."""
     gap_bits: int | None
     """None: runs of zeros may have any length."""
-    order: tuple[int, ...]
-    """Which gate stands where in a column."""
     anywhere: bool = False
     """The smallest weights go wherever they are: slots and gaps do not count."""
-
-    def order_of(self, gates: int) -> list[int]:
-        """Return the order of a matrix of so many gates: those that no image has (the LSTM's) come last."""
-        return [*self.order, *range(len(self.order), gates)]
 
 
 def prunable_weights(model: EgruLanguageModel) -> dict[str, Tensor]:
     """Return the weights of every layer and of the decoder by name, as [gates, rows, columns] views."""
-    found: dict[str, Tensor] = {}
-    for index, layer in enumerate(model.stack):
-        found[f"layers.{index}.input_weights"] = layer.input_weights
-        found[f"layers.{index}.recurrent_weights"] = layer.recurrent_weights
     if model.own_decoder_weights is None:
         raise ValueError("a tied decoder cannot be pruned without the embedding: untie it first")
-    found[DECODER] = model.own_decoder_weights.unsqueeze(0)
-    return found
+    return model.matrices()
 
 
-def constraint_of(name: str, pruning: Pruning) -> Constraint:
-    """Return the constraint on a matrix, by its name in `prunable_weights`."""
-    if name == DECODER:
-        slots = pruning.slots if pruning.decoder_slots is None else pruning.decoder_slots
-        gap_bits = pruning.gap_bits if pruning.decoder_gap_bits is None else pruning.decoder_gap_bits
-        return Constraint(slots, gap_bits, (0,), pruning.unstructured)
-    if name.endswith("recurrent_weights"):
-        return Constraint(pruning.slots, pruning.gap_bits, (0, 1, 2), pruning.unstructured)
-    # In the columns of input weights g comes first (docs/formats.md, section 3). Those of the first layer
-    # are folded into the token table: no column holds them.
-    gap_bits = None if name.startswith("layers.0.") else pruning.gap_bits
-    return Constraint(pruning.slots, gap_bits, (2, 0, 1), pruning.unstructured)
+def constraint_of(matrix: Matrix, pruning: Pruning) -> Constraint:
+    """Return the constraint on a matrix."""
+    slots, gap_bits = pruning.slots, pruning.gap_bits
+    if matrix.kind == DECODER:
+        slots = slots if pruning.decoder_slots is None else pruning.decoder_slots
+        gap_bits = gap_bits if pruning.decoder_gap_bits is None else pruning.decoder_gap_bits
+    # No column holds the folded matrix.
+    return Constraint(matrix, slots, None if matrix.folded else gap_bits, pruning.unstructured)
+
+
+def sparsity_of(matrix: Matrix, layers: float, decoder: float) -> float:
+    """Return the share of a matrix to remove, from those of the layers and of the decoder."""
+    return decoder if matrix.kind == DECODER else layers
 
 
 def draw_mask(weights: Tensor, sparsity: float, constraint: Constraint) -> Tensor:
@@ -64,7 +54,7 @@ def draw_mask(weights: Tensor, sparsity: float, constraint: Constraint) -> Tenso
         return largest_mask(weights, sparsity)
     if constraint.gap_bits is None:
         return lane_balanced_mask(weights, sparsity, constraint.slots)
-    order = torch.tensor(constraint.order_of(weights.shape[0]), device=weights.device)
+    order = torch.tensor(constraint.matrix.column_order(weights.shape[0]), device=weights.device)
     ordered = gap_aware_mask(weights[order], sparsity, constraint.slots, constraint.gap_bits)
     return ordered[order.argsort()]
 
@@ -81,8 +71,8 @@ def draw_masks(
     return {
         name: draw_mask(
             weights.detach(),
-            decoder_sparsity if name == DECODER else sparsity,
-            constraint_of(name, pruning),
+            sparsity_of(Matrix.named(name), sparsity, decoder_sparsity),
+            constraint_of(Matrix.named(name), pruning),
         )
         for name, weights in prunable_weights(model).items()
     }
@@ -92,8 +82,9 @@ def _largest_of_all(model: EgruLanguageModel, sparsity: float, decoder_sparsity:
     """Return masks that keep the largest weights of the layers, whichever matrix they are in."""
     weights = {name: values.detach().abs() for name, values in prunable_weights(model).items()}
     masks: dict[str, Tensor] = {}
-    layers = [name for name in weights if name != DECODER]
-    for names, share in ((layers, sparsity), ([DECODER], decoder_sparsity)):
+    decoder = Matrix(DECODER).name
+    layers = [name for name in weights if name != decoder]
+    for names, share in ((layers, sparsity), ([decoder], decoder_sparsity)):
         every = torch.cat([weights[name].flatten() for name in names])
         sizes = [weights[name].numel() for name in names]
         parts = largest_mask(every, share).split(sizes)

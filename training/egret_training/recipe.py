@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from egret.errors import EgretError
+from egret.kernel import BOARDS
+
+KERNEL = BOARDS["pynq-z2"].build
+"""The kernel that pruning is for, and in whose format bytes are counted, where nothing else is said."""
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -45,7 +49,7 @@ class Pruning:
     unstructured: bool = False
     """Remove the smallest weights of all layers together, wherever they are, and of the decoder (at a stroke:
     the same share of each matrix). The kernel then fetches entries that hold no weight."""
-    slots: int = 10
+    slots: int = KERNEL.slots
     """Engines times lanes of the kernel: row j belongs to residue j mod slots."""
     decoder_slots: int | None = None
     """The same for the decoder, where it has lanes of its own; None: `slots` too."""

@@ -12,10 +12,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from egret.matrices import DECODER, Matrix
 from egret_training import data
 from egret_training.execution import fast_product_type
 from egret_training.model import EgruLanguageModel
-from egret_training.pruning import DECODER, Constraint, constraint_of, draw_mask, prunable_weights
+from egret_training.pruning import Constraint, constraint_of, draw_mask, prunable_weights, sparsity_of
 from egret_training.recipe import Pruning
 
 BLOCK_COLUMNS = 16
@@ -43,18 +44,17 @@ def input_moments(model: EgruLanguageModel, streams: Tensor, steps: int) -> dict
         outputs, state = model.hidden(inputs, state, fast_product_type(inputs.device))
         below = [model.embedding_table()[inputs], *outputs]
         for name, total in sums.items():
-            x = below[_source(name, len(outputs))].reshape(-1, total.shape[0]).double()
+            x = below[_input_of(Matrix.named(name))].reshape(-1, total.shape[0]).double()
             total.addmm_(x.t(), x)
         count += inputs.numel()
     return {name: total / count for name, total in sums.items()}
 
 
-def _source(name: str, layers: int) -> int:
-    """Return what a matrix multiplies: 0 for the embedding, i for the outputs of layer i - 1."""
-    if name == DECODER:
-        return layers
-    _, layer, kind = name.split(".")
-    return int(layer) + (kind == "recurrent_weights")
+def _input_of(matrix: Matrix) -> int:
+    """Return what a matrix multiplies: 0 the embedding, i the outputs of layer i - 1, -1 those of the last."""
+    if matrix.folded:
+        return 0
+    return -1 if matrix.kind == DECODER else matrix.source + 1
 
 
 @torch.no_grad()
@@ -107,12 +107,12 @@ def prune_at_a_stroke(
     moments = input_moments(model, streams, steps)
     masks: dict[str, Tensor] = {}
     for name, weights in prunable_weights(model).items():
-        decoder = name == DECODER
+        matrix = Matrix.named(name)
         masks[name] = prune_and_mend(
             weights.data,
             moments[name],
-            pruning.of_decoder if decoder else pruning.sparsity,
-            constraint_of(name, pruning),
-            frequencies**pruning.frequency_exponent if decoder else None,
+            sparsity_of(matrix, pruning.sparsity, pruning.of_decoder),
+            constraint_of(matrix, pruning),
+            frequencies**pruning.frequency_exponent if matrix.kind == DECODER else None,
         )
     return masks

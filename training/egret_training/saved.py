@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from egret.errors import EgretError
 from egret_training.model import EgruLanguageModel, Shape
@@ -26,6 +27,17 @@ def read_saved(path: str | os.PathLike[str]) -> dict[str, Any]:
     # What torch raises for a file that is not its own depends on how it is broken.
     except Exception as error:
         raise EgretError(f"{path} is not a saved run of egret_training: {error}") from error
+
+
+def saved_masks(saved: dict[str, Any]) -> dict[str, Tensor]:
+    """Return the pruning masks of what Trainer saved, bool [gates, rows, columns], by the matrices' names.
+
+    Runs that were saved before matrices had one name each call them as the model's parameters.
+    """
+    return {
+        name.replace("layers.", "layer").replace("own_decoder", "decoder"): mask
+        for name, mask in saved["masks"].items()
+    }
 
 
 def load_model(path: str | os.PathLike[str]) -> tuple[EgruLanguageModel, dict[str, Any]]:

@@ -32,7 +32,7 @@ from egret_training.optimization import (
 from egret_training.quantization import QuantizedEgruLanguageModel
 from egret_training.recipe import ModelRecipe, Phase, Recipe
 from egret_training.run_folder import STATE, RunFolder
-from egret_training.saved import read_saved
+from egret_training.saved import read_saved, saved_masks
 from egret_training.window import Window, make_window
 
 SAVE_SECONDS = 150.0
@@ -283,7 +283,7 @@ class Trainer:
         if not saved["shape"]["tied"]:
             self.model.untie()
         self.model.load_state_dict(saved["model"])
-        self.constraints.masks = {name: mask.to(self.device) for name, mask in saved["masks"].items()}
+        self.constraints.masks = {name: mask.to(self.device) for name, mask in saved_masks(saved).items()}
         self.phase, self.epoch, self.seconds = saved["phase"], saved["epoch"], saved["seconds"]
         self.position, self.optimizer_state = saved["position"], saved["optimizer"]
         self.average_state = saved.get("average")

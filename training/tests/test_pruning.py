@@ -10,7 +10,7 @@ from egret.columns import count_slots, encode_columns
 from egret.layout import Layout
 from egret_training.masks import kept_per_strip
 from egret_training.model import EgruLanguageModel, Shape
-from egret_training.pruning import DECODER, apply_masks, draw_masks, prunable_weights, sparsity_at
+from egret_training.pruning import apply_masks, draw_masks, prunable_weights, sparsity_at
 from egret_training.recipe import Pruning
 
 
@@ -26,8 +26,8 @@ def test_the_decoder_can_keep_another_share_than_the_layers(decoder, expected):
         assert (layer.recurrent_weights == 0).float().mean() >= 0.8
         assert (layer.input_weights == 0).float().mean() >= 0.8
     assert set(masks) == {
-        DECODER,
-        *(f"layers.{i}.{kind}_weights" for i in (0, 1) for kind in ("input", "recurrent")),
+        "decoder_weights",
+        *(f"layer{i}.{kind}_weights" for i in (0, 1) for kind in ("input", "recurrent")),
     }
 
 
@@ -38,12 +38,12 @@ def test_streamed_matrices_have_no_wasted_entries():
     pruning = Pruning(0.85, slots=4, gap_bits=4, decoder_slots=16, decoder_gap_bits=3, decoder_sparsity=0.8)
     masks = draw_masks(model, pruning, 0.85, pruning.of_decoder)
     for name, mask in masks.items():
-        if name == "layers.0.input_weights":
+        if name == "layer0.input_weights":
             continue  # folded: not in columns
         gates = mask.numpy().astype(np.int8)
         if name.endswith("input_weights"):
             gates = gates[[2, 0, 1]]
-        lanes, gap_bits = (8, 3) if name == DECODER else (2, 4)
+        lanes, gap_bits = (8, 3) if name == "decoder_weights" else (2, 4)
         layout = Layout(2, lanes, 8, 4, gap_bits, 28)
         for part in encode_columns(gates, layout):
             counts = count_slots(part, layout)
@@ -58,7 +58,7 @@ def test_other_cells_are_pruned_under_the_same_constraints(cell, gates):
     masks = draw_masks(model, pruning, 0.8, pruning.of_decoder)
     for name, weights in prunable_weights(model).items():
         assert masks[name].shape == weights.shape
-        if name != DECODER:
+        if name != "decoder_weights":
             assert weights.shape[0] == gates
             # Every gate keeps weights, the last one too, and every strip as many as it may.
             assert masks[name].any(dim=2).any(dim=1).all(), name
@@ -72,14 +72,14 @@ def test_unstructured_pruning_keeps_the_largest_of_all_layers():
     with torch.no_grad():
         model.stack[0].recurrent_weights.mul_(10)
     masks = draw_masks(model, Pruning(0.6, 0.5, unstructured=True), 0.6, 0.5)
-    layers = [name for name in masks if name != DECODER]
+    layers = [name for name in masks if name != "decoder_weights"]
     weights = {name: values.detach().abs() for name, values in prunable_weights(model).items()}
     kept = torch.cat([weights[name][masks[name]] for name in layers])
     removed = torch.cat([weights[name][~masks[name]] for name in layers])
     assert kept.min() > removed.max()
     assert removed.numel() / (kept.numel() + removed.numel()) == pytest.approx(0.6, abs=1e-3)
-    assert masks["layers.0.recurrent_weights"].float().mean() > 0.9
-    assert masks[DECODER].float().mean() == pytest.approx(0.5, abs=1e-3)
+    assert masks["layer0.recurrent_weights"].float().mean() > 0.9
+    assert masks["decoder_weights"].float().mean() == pytest.approx(0.5, abs=1e-3)
 
 
 def test_a_tied_decoder_is_not_pruned():

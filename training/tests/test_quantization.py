@@ -141,8 +141,8 @@ def test_pruned_weights_stay_zero_in_the_checkpoint():
     apply_masks(model, masks)
     checkpoint = to_checkpoint(model, [f"w{i}" for i in range(97)], "test", {})
     for layer, index in zip(checkpoint.layers, range(2), strict=True):
-        assert not layer.input_weights[~masks[f"layers.{index}.input_weights"].numpy()].any()
-        assert not layer.recurrent_weights[~masks[f"layers.{index}.recurrent_weights"].numpy()].any()
+        assert not layer.input_weights[~masks[f"layer{index}.input_weights"].numpy()].any()
+        assert not layer.recurrent_weights[~masks[f"layer{index}.recurrent_weights"].numpy()].any()
     assert_same_integers(model, [f"w{i}" for i in range(97)], np.arange(97, dtype=np.uint32), 97, "pruned")
 
 

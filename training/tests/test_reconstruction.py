@@ -7,13 +7,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from egret.matrices import DECODER, INPUT, Matrix
 from egret_training import data, reconstruction
 from egret_training.model import EgruLanguageModel, Shape
-from egret_training.pruning import DECODER, Constraint, draw_mask, prunable_weights
+from egret_training.pruning import Constraint, draw_mask, prunable_weights
 from egret_training.recipe import Pruning
 from egret_training.reconstruction import input_moments, prune_and_mend, prune_at_a_stroke
 
-CONSTRAINT = Constraint(slots=4, gap_bits=3, order=(2, 0, 1))
+CONSTRAINT = Constraint(Matrix(INPUT, 1), slots=4, gap_bits=3)
 
 
 def correlated_inputs(seed, count=3000, width=40):
@@ -82,7 +83,9 @@ def test_more_important_rows_keep_more_weights():
     x = correlated_inputs(4)
     weights = torch.randn(1, 200, 40)
     importance = torch.where(torch.arange(200) < 100, 1.0, 0.01)
-    mask = prune_and_mend(weights, (x.t() @ x).double() / len(x), 0.8, Constraint(4, None, (0,)), importance)
+    mask = prune_and_mend(
+        weights, (x.t() @ x).double() / len(x), 0.8, Constraint(Matrix(DECODER), 4, None), importance
+    )
     assert mask[0, :100].float().mean() > 0.35 and mask[0, 100:].float().mean() < 0.05
 
 
@@ -93,10 +96,10 @@ def test_moments_are_those_of_what_each_matrix_multiplies():
     moments = input_moments(model, streams, 80)
     outputs, _ = model.hidden(streams[:80], model.initial_state(3), torch.bfloat16)
     x = model.embedding[streams[:80]].reshape(-1, 7).double()
-    torch.testing.assert_close(moments["layers.0.input_weights"], x.t() @ x / len(x))
+    torch.testing.assert_close(moments["layer0.input_weights"], x.t() @ x / len(x))
     for names, output in (
-        (("layers.0.recurrent_weights", "layers.1.input_weights"), outputs[0]),
-        (("layers.1.recurrent_weights", DECODER), outputs[1]),
+        (("layer0.recurrent_weights", "layer1.input_weights"), outputs[0]),
+        (("layer1.recurrent_weights", "decoder_weights"), outputs[1]),
     ):
         y = output.reshape(240, -1).double()
         for name in names:
@@ -110,5 +113,5 @@ def test_a_whole_model_is_pruned_to_what_the_recipe_says():
     text = torch.randint(400, (4000,))
     masks = prune_at_a_stroke(model, pruning, data.streams(text, 8), torch.full((400,), 1 / 400), steps=64)
     for name, weights in prunable_weights(model).items():
-        assert (weights == 0).float().mean() >= (0.8 if name == DECODER else 0.75)
+        assert (weights == 0).float().mean() >= (0.8 if name == "decoder_weights" else 0.75)
         assert not weights[~masks[name]].any()

@@ -16,6 +16,7 @@ from egret.checkpoint import Checkpoint
 from egret.columns import Columns, count_slots
 from egret.errors import RunError
 from egret.image import ModelImage
+from egret.matrices import DECODER, network_matrices
 from egret.measurement import Counters, Run
 from egret.opening import open_session
 from egret.packer import pack
@@ -44,25 +45,24 @@ def measure(point: Point) -> Measurement:
     """
     steps, network = point.steps(), point.network
     board = point.machine.profile()
-    sparsity = {
-        f"layer{index}.{kind}_weights": point.sparsity
-        for index in range(len(network.layers))
-        for kind in ("input", "recurrent")
-    }
     checkpoint = steady_checkpoint(
         network.layers,
         network.embedding,
         network.vocabulary,
         board.build,
-        sparsity={**sparsity, "decoder_weights": point.decoder_sparsity},
+        sparsity={
+            matrix.name: point.decoder_sparsity if matrix.kind == DECODER else point.sparsity
+            for matrix in network_matrices(len(network.layers))
+        },
         activity=point.activity,
         pruning=point.pruning,
         seed=point.seed,
     )
     machine = point.machine
-    with open_session(
-        machine.board, point.warm_up + steps, timeout_s=_TIMEOUT_S, **machine.changes()
-    ) as (session, _):
+    with open_session(machine.board, point.warm_up + steps, timeout_s=_TIMEOUT_S, **machine.changes()) as (
+        session,
+        _,
+    ):
         image = pack(checkpoint, session.build)
         session.load(image)
         tokens = (
@@ -161,9 +161,7 @@ def _count_bits(image: ModelImage, checkpoint: Checkpoint, counted: Run) -> Beat
         beats = image.table_row_beats()
         for matrix in image.matrices():
             layout = matrix.layout
-            columns = _choose_columns(
-                image.matrix_columns(engine, matrix), firing[_source(matrix.name, firing)]
-            )
+            columns = _choose_columns(image.matrix_columns(engine, matrix), firing[matrix.source])
             slots, count = count_slots(columns, layout), int(columns.pointers[-1])
             macs, beats = macs + steps * slots.weights, beats + count
             if engine == busiest:
@@ -182,14 +180,6 @@ def _count_bits(image: ModelImage, checkpoint: Checkpoint, counted: Run) -> Beat
         )
     weights, escapes, padding, unused = (int(total) * steps for total in totals)
     return BeatBits(weights, escapes, padding, unused, table=steps * image.table_row_beats() * beat_bits)
-
-
-def _source(matrix: str, firing: list[npt.NDArray[np.intp]]) -> int:
-    """Return the layer whose events a matrix (its key in the checkpoint) multiplies."""
-    if matrix == "decoder_weights":
-        return len(firing) - 1
-    layer, kind = matrix.split(".")
-    return int(layer[len("layer") :]) - (kind == "input_weights")
 
 
 def _choose_columns(columns: Columns, chosen: npt.NDArray[np.intp]) -> Columns:

@@ -11,12 +11,12 @@ import numpy.typing as npt
 
 from egret.accounting import Account
 from egret.errors import RunError
+from egret.fetched_beats import fetched_beats, fired_neurons
 from egret.image import ModelImage
 from egret.kernel import Board
 from egret.layout import Layout
-from egret.matrix_account import SECTIONS, MatrixAccount, section_of
+from egret.matrix_account import MatrixAccount
 from egret.measurement import Counters, Run
-from egret.packer import column_beats
 from egret.reference import Trace
 
 
@@ -136,7 +136,7 @@ def make_record(
     )
     run = Run.join(parts)
     fired = fired_neurons(traces, image.neurons) if traces else None
-    beats = count_section_beats(image, fired) if fired is not None else None
+    beats = fetched_beats(image, fired) if fired is not None else None
     if beats is not None:
         by_engine = tuple(int(count) for count in beats.sum(axis=(0, 2)))
         counted = run.counters.beats[: image.layout.engines]
@@ -152,37 +152,6 @@ def make_record(
         fired=fired,
         section_beats=beats,
     )
-
-
-def fired_neurons(traces: Sequence[Trace], neurons: Sequence[int]) -> tuple[npt.NDArray[np.bool_], ...]:
-    """Return, for each layer, bool [T, H]: which of its neurons fired at each of the traces' T tokens."""
-    result = []
-    for layer, count in enumerate(neurons):
-        steps = [indices for trace in traces for indices, _ in trace.events[layer]]
-        fired = np.zeros((len(steps), count), dtype=np.bool_)
-        for step, indices in enumerate(steps):
-            fired[step, indices.astype(np.intp)] = True
-        result.append(fired)
-    return tuple(result)
-
-
-def count_section_beats(image: ModelImage, fired: Sequence[npt.NDArray[np.bool_]]) -> npt.NDArray[np.int64]:
-    """Return, int64 [T, engines, SECTIONS], the beats of the table row and columns that each token asks for.
-
-    fired: bool [T, H] of each layer, from the state after a load on. A recurrent column is asked for by the
-    event of the token before, so those of the last token's events are not there.
-    """
-    beats = np.zeros((fired[0].shape[0], image.layout.engines, len(SECTIONS)), dtype=np.int64)
-    beats[:, :, 0] = image.table_row_beats()
-    per_column = column_beats(image)
-    for matrix in image.matrices():
-        section = SECTIONS.index(section_of(matrix.name))
-        asked = fired[matrix.layer].astype(np.int64) @ per_column[matrix.name].T
-        if matrix.name.endswith("recurrent_weights"):
-            beats[1:, :, section] += asked[:-1]
-        else:
-            beats[:, :, section] += asked
-    return beats
 
 
 def _bytes_by_section(image: ModelImage) -> dict[str, int]:

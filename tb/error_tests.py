@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from egret import kernel
+from egret.build_words import words_of
 from kernel_bench import MEMORY_BASE
 from scene import CASE, Scene
 from wrong_headers import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE, wrong_words
@@ -55,25 +56,9 @@ async def nothing_loaded(dut) -> None:  # type: ignore[no-untyped-def]
         status, _ = await scene.bench.execute(command, token_count=1)
         assert code(status) == "NOT_LOADED"
     status, counters = await scene.bench.execute(kernel.COMMAND_QUERY)
-    build = CASE.build
     assert status == 0
-    assert counters.build == (
-        build.engines
-        | build.lanes << 8
-        | build.weight_bits << 16
-        | build.gap_bits << 24
-        | build.bus_bytes << 32
-        | build.accumulator_bits << 40
-        | kernel.MAX_LAYERS << 48
-        | build.decoder_lanes << 56
-    )
-    assert counters.decoder_build == build.decoder_weight_bits | build.decoder_gap_bits << 8
-    assert counters.limits == (
-        build.neuron_depth - 1
-        | build.accumulator_depth - 1 << 16
-        | build.logit_depth - 1 << 32
-        | build.pointer_depth - 1 << 48
-    )
+    for name, word in words_of(CASE.build).items():
+        assert getattr(counters, name) == word, name
     await works(scene)
 
 

@@ -34,6 +34,7 @@ from cocotbext.axi import (
 from egret import kernel
 from egret.image import ModelImage
 from egret.kernel import Build
+from egret.measurement import RESULT_WORDS, Counters, Run, deal_logits_back, parse_results
 
 CLOCK_NS = 10
 MEMORY_BASE = 0x1000_0000
@@ -150,34 +151,22 @@ def delay_responses(channel, clock, latency: tuple[int, int], draw: random.Rando
     channel.send = send_late
 
 
-@dataclass
-class Counters:
-    """The counters block (hls/kernel.json) as integers and lists."""
+@dataclass(frozen=True)
+class CountersBlock(Counters):
+    """The whole counters block: what the driver takes of it, and what the kernel tells of itself."""
 
-    words: npt.NDArray[np.uint64]
-
-    def __getattr__(self, name: str) -> int | list[int]:
-        try:
-            word, count = kernel.COUNTERS[name]
-        except KeyError:
-            raise AttributeError(name) from None
-        values = [int(value) for value in self.words[word : word + count]]
-        return values if count > 1 else values[0]
+    identity: int
+    build: int
+    decoder_build: int
+    limits: int
+    status: int
 
 
-@dataclass
-class Run:
-    """What a RUN or GENERATE left in memory, for `count` tokens."""
+@dataclass(frozen=True, eq=False)
+class BenchRun(Run):
+    """What a RUN or GENERATE left in memory; events are those of all the layers that a record has room for."""
 
-    argmax: npt.NDArray[np.uint32]
-    logit: npt.NDArray[np.int32]
-    tokens: npt.NDArray[np.uint32]
-    cycles: npt.NDArray[np.uint32]
-    events: npt.NDArray[np.uint16]
-    """[count, layers of the format]"""
-    logits: npt.NDArray[np.int32] | None
-    """[count, V]"""
-    counters: Counters
+    counters: CountersBlock
     status: int
 
 
@@ -323,7 +312,7 @@ class KernelBench:
 
     async def execute(
         self, command: int, timeout_cycles: int = TIMEOUT_CYCLES, **arguments: int
-    ) -> tuple[int, Counters]:
+    ) -> tuple[int, CountersBlock]:
         """Start a command and wait for the interrupt; return the status and the counters block.
 
         The block is all zero if `arguments` sends the counters somewhere else.
@@ -334,7 +323,7 @@ class KernelBench:
         await self.start(command, end, **{"counters": counters, **arguments})
         await self._wait(end, timeout_cycles)
         status = await self.read_register("status")
-        return status, Counters(self.view(counters, kernel.COUNTERS_BYTES).view(np.uint64).copy())
+        return status, CountersBlock.parse(self.view(counters, kernel.COUNTERS_BYTES).view(np.uint64))
 
     async def load(self, image: ModelImage) -> None:
         self.image = image
@@ -345,16 +334,16 @@ class KernelBench:
         status, _ = await self.execute(kernel.COMMAND_RESET)
         assert status == 0, f"RESET ended with {kernel.ERRORS[status & 0xFF]}"
 
-    async def run(self, tokens: npt.ArrayLike, logits: bool = False) -> Run:
+    async def run(self, tokens: npt.ArrayLike, logits: bool = False) -> BenchRun:
         tokens = np.asarray(tokens, dtype=np.uint32)
         return await self._run(kernel.COMMAND_RUN, tokens, tokens.size, logits)
 
-    async def generate(self, first_token: int, count: int, logits: bool = False) -> Run:
+    async def generate(self, first_token: int, count: int, logits: bool = False) -> BenchRun:
         return await self._run(
             kernel.COMMAND_GENERATE, np.array([first_token], dtype=np.uint32), count, logits
         )
 
-    async def _run(self, command: int, tokens: npt.NDArray[np.uint32], count: int, logits: bool) -> Run:
+    async def _run(self, command: int, tokens: npt.NDArray[np.uint32], count: int, logits: bool) -> BenchRun:
         words, engines = len(self.image.vocabulary), self.build.engines
         positions = -(-words // self.build.decoder_slots) * self.build.decoder_lanes
         block = -(-4 * positions // 64) * 64
@@ -372,21 +361,10 @@ class KernelBench:
             logits=logits_address,
             flags=kernel.FLAG_WRITE_LOGITS if logits else 0,
         )
-        record = self.view(results, kernel.RESULT_BYTES * count).reshape(count, kernel.RESULT_BYTES)
-        fields = np.ascontiguousarray(record[:, :16]).view(np.uint32)
-        all_logits = None
+        records = self.view(results, kernel.RESULT_BYTES * count).view(np.uint32)
+        dealt = None
         if logits:
-            blocks = self.view(logits_address, count * engines * block).view(np.int32)
-            blocks = blocks.reshape(count, engines, block // 4)[:, :, :positions]
-            # word v = position * engines + engine
-            all_logits = blocks.transpose(0, 2, 1).reshape(count, positions * engines)[:, :words].copy()
-        return Run(
-            argmax=fields[:, 0].copy(),
-            logit=fields[:, 1].view(np.int32).copy(),
-            tokens=fields[:, 2].copy(),
-            cycles=fields[:, 3].copy(),
-            events=np.ascontiguousarray(record[:, 16:]).view(np.uint16).copy(),
-            logits=all_logits,
-            counters=counters,
-            status=status,
-        )
+            blocks = self.view(logits_address, logits_bytes).view(np.int32)
+            dealt = deal_logits_back(blocks.reshape(count, engines, block // 4)[:, :, :positions], words)
+        run = parse_results(records.reshape(count, RESULT_WORDS), kernel.MAX_LAYERS, counters, dealt)
+        return BenchRun(**{**vars(run), "counters": counters, "status": status})

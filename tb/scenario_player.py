@@ -11,7 +11,7 @@ from cocotb.triggers import ClockCycles
 import coverage_points as points
 from egret import kernel
 from egret.reference import ReferenceModel, Trace
-from kernel_bench import ENDS, Counters, KernelBench, Run
+from kernel_bench import ENDS, BenchRun, KernelBench
 from kernel_cases import THRESHOLD_TOKEN
 from provoked_errors import PROVOKE
 from random_scenarios import MEMORY_BYTES, Scenario
@@ -126,7 +126,7 @@ class Player:
         run = await self.bench.generate(first, count, logits)
         self.check("GENERATE", run, logits, scene.reference.generate(first, count, True))
 
-    def check(self, command: str, run: Run, logits: bool, trace: Trace) -> None:
+    def check(self, command: str, run: BenchRun, logits: bool, trace: Trace) -> None:
         """Hold a run against the reference's trace, which has the logits in any case."""
         scene = self.scene
         scene.check(run, trace)
@@ -142,7 +142,7 @@ class Player:
         if KERNEL != "rtl":
             return
         watched = self.dut.core.coverage
-        waited = [int(watched.waited[port].value) for port in range(8)]
+        waited = tuple(int(watched.waited[port].value) for port in range(8))
         assert counters.wait_cycles == waited, "cycles that engines waited for a beat"
         assert counters.update_cycles == int(watched.updated.value), "cycles of updates with no read"
         assert counters.write_cycles == int(watched.waited_for_room.value), "cycles that sweeps waited"

@@ -11,7 +11,7 @@ import numpy as np
 from egret.fetched_beats import fetched_beats, fired_neurons
 from egret.packer import pack
 from egret.reference import ReferenceModel, Trace
-from kernel_bench import KernelBench, Run
+from kernel_bench import BenchRun, KernelBench
 from kernel_cases import CASES, Case, make_checkpoint
 
 CASE = next(case for case in CASES if case.name == os.environ["EGRET_CASE"])
@@ -46,7 +46,7 @@ class Scene:
         self.reference.reset()
         self.last_fired = None
 
-    def check(self, run: Run, trace: Trace) -> None:
+    def check(self, run: BenchRun, trace: Trace) -> None:
         """Hold everything that a run reports against the reference's trace of the same tokens."""
         layers, count = len(self.case.layers), trace.tokens.size
         assert run.status == 0, f"status {run.status:#x}"
@@ -58,7 +58,7 @@ class Scene:
         np.testing.assert_array_equal(run.argmax, trace.argmax, "argmax")
         np.testing.assert_array_equal(run.logit, trace.logit, "logit of the argmax")
         assert run.counters.macs == trace.macs.sum(), "MACs"
-        assert run.counters.events[:layers] == trace.event_counts().sum(axis=1).tolist(), "events counted"
+        assert run.counters.events[:layers] == tuple(trace.event_counts().sum(axis=1)), "events counted"
         assert run.counters.beats[: self.case.build.engines] == self.expected_beats(trace), "beats"
         if KERNEL == "rtl":  # the HLS kernel cannot count time and reports none
             assert run.counters.cycles >= max(run.counters.beats)

@@ -51,7 +51,7 @@ def input_moments(model: EgruLanguageModel, streams: Tensor, steps: int) -> dict
 
 
 def _input_of(matrix: Matrix) -> int:
-    """Return what a matrix multiplies: 0 the embedding, i the outputs of layer i - 1, -1 those of the last."""
+    """Return an index into the embedding and the outputs of the layers: what a matrix multiplies."""
     if matrix.folded:
         return 0
     return -1 if matrix.kind == DECODER else matrix.source + 1

@@ -15,7 +15,7 @@ from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret_training import cli, train
 from egret_training.recipe import load_recipe
-from egret_training.saved import load_model
+from egret_training.saved import load_model, saved_masks
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,16 @@ def finished(workplace):
         == 0
     )
     return workplace
+
+
+def test_masks_that_were_saved_under_the_names_of_parameters_are_read():
+    masks = {name: torch.ones(1) for name in ("layers.0.input_weights", "layers.11.recurrent_weights")}
+    masks["own_decoder_weights"] = torch.zeros(1)
+    assert set(saved_masks({"masks": masks})) == {
+        "layer0.input_weights",
+        "layer11.recurrent_weights",
+        "decoder_weights",
+    }
 
 
 def test_training_learns_and_exports_a_lane_balanced_checkpoint(finished):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from egret.bench.points import Point
 from egret.cycle_split import split_cycles
 
 
@@ -167,8 +166,3 @@ def speed_up(point: Measurement, dense: Measurement) -> SpeedUp:
         fetched=ratio(dense.bytes, point.bytes),
         cycles=ratio(dense.cycles, point.cycles),
     )
-
-
-def same_network(point: Point, other: Point) -> bool:
-    """Return whether two points differ in activity and sparsity at most."""
-    return point.dense() == other.dense()

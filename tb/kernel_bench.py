@@ -164,7 +164,7 @@ class CountersBlock(Counters):
 
 @dataclass(frozen=True, eq=False)
 class BenchRun(Run):
-    """What a RUN or GENERATE left in memory; events are those of all the layers that a record has room for."""
+    """What a RUN or GENERATE left in memory; events [T, MAX_LAYERS] are all that a record holds."""
 
     counters: CountersBlock
     status: int

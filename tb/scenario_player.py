@@ -11,7 +11,7 @@ from cocotb.triggers import ClockCycles
 import coverage_points as points
 from egret import kernel
 from egret.reference import ReferenceModel, Trace
-from kernel_bench import ENDS, BenchRun, KernelBench
+from kernel_bench import ENDS, BenchRun, CountersBlock, KernelBench
 from kernel_cases import THRESHOLD_TOKEN
 from provoked_errors import PROVOKE
 from random_scenarios import MEMORY_BYTES, Scenario
@@ -135,7 +135,7 @@ class Player:
             assert run.counters.write_cycles == 0, "nothing had to wait for room for logits"
         points.sample_run(command, logits, trace, scene.image, self.features[self.turn])
 
-    def check_times(self, counters: Counters) -> None:
+    def check_times(self, counters: CountersBlock) -> None:
         """Hold the counters of time against counts made at the ports."""
         assert max(counters.wait_cycles) <= counters.cycles and counters.update_cycles <= counters.cycles
         assert counters.write_cycles <= counters.cycles

@@ -58,7 +58,7 @@ def test_forwarding_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert loop in text
     lane.write_text(text.replace(loop, loop.replace("SUMS;", "SUMS - 1;")), encoding="utf-8")
     monkeypatch.setattr(csim_build, "HLS", tmp_path / "hls")
-    monkeypatch.setattr(csim_build, "cache_folder", lambda: tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     case = next(case for case in CASES if case.name == "dense_all_fire")
     vectors = tmp_path / "vectors.bin"
     vectors.write_bytes(make_vectors(case, SEED))

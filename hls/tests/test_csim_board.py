@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from pathlib import Path
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -272,8 +273,9 @@ def test_closed_model(bench: Bench) -> None:
         bench.read("CTRL")
 
 
-def test_missing_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One sentence that says what to install."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(EgretError, match="no-such-compiler is missing"):
         csim_build.csim_library_path(small_board().build, compiler="no-such-compiler")
     monkeypatch.setattr(csim_build.importlib.util, "find_spec", lambda name: None)

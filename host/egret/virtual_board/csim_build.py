@@ -1,25 +1,20 @@
 """Compiles the kernel's HLS C++ natively into a shared library, once per source and build.
 
-As with the RTL (egret.virtual_board.build), the library lies in the user's cache folder under a hash of all
-that goes into it.
+As with the RTL (egret.virtual_board.build), the library lies in the user's cache folder.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
 import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from egret.errors import EgretError
 from egret.kernel import Build
-from egret.virtual_board.build import cache_folder, cache_key, locked
+from egret.virtual_board.cache import cache_key, cached, neutral_environment, run_tool
 
 HLS = Path(__file__).resolve().parents[3] / "hls"
 
@@ -67,25 +62,26 @@ def csim_bench_path(build: Build, options: Sequence[str] = CHECKED, compiler: st
 
 
 def _compiled(build: Build, main: Path, target: str, options: Sequence[str], compiler: str) -> Path:
-    program, version = _find_compiler(compiler)
-    headers = find_ap_types()
     sources = [*find_sources(), main]
     defines = [f"-DEGRET_{field.name.upper()}={getattr(build, field.name)}" for field in fields(build)]
-    folders = [f"-I{HLS / folder}" for folder in ("csim", "csim/include", "src")]
-    command = [program, *FLAGS, *options, *defines, *folders, "-isystem", str(headers)]
-
     inputs = [*sources, *HLS.glob("src/*.hpp"), *HLS.glob("csim/*.hpp"), *HLS.glob("csim/include/*")]
-    texts = (version, target, *FLAGS, *options, *defines)
-    key = "csim-" + cache_key(texts, sorted([*inputs, *headers.rglob("*.h")]))
+    texts = (compiler, target, *FLAGS, *options, *defines)
 
-    result = cache_folder() / key / target
-    if result.is_file():
-        return result
-    cache_folder().mkdir(parents=True, exist_ok=True)
-    with locked(cache_folder() / f"{key}.lock"):
-        if not result.is_file():
-            _compile(command, sources, result)
-    return result
+    def tools() -> str:
+        return cache_key([_find_compiler(compiler)[1]], sorted(find_ap_types().rglob("*.h")))
+
+    def make(work: Path) -> None:
+        # All in one translation unit: most of the time goes into the ap_int headers.
+        whole, result = work / "whole.cpp", work / "result"
+        whole.write_text("".join(f'#include "{source}"\n' for source in sources), encoding="utf-8")
+        result.mkdir()
+        folders = [f"-I{HLS / folder}" for folder in ("csim", "csim/include", "src")]
+        command = [_find_compiler(compiler)[0], *FLAGS, *options, *defines, *folders]
+        command += ["-isystem", str(find_ap_types()), str(whole), "-o", str(result / target)]
+        run_tool(command, neutral_environment(), "The kernel's C++")
+
+    about = "the kernel's C++ (once for each change of it)"
+    return cached(f"csim-{cache_key(texts, sorted(inputs))}", tools, target, about, make)
 
 
 def find_sources() -> list[Path]:
@@ -123,26 +119,3 @@ def _find_compiler(compiler: str) -> tuple[str, str]:
     if result.returncode != 0:
         raise EgretError(f"{compiler} does not run: {result.stderr.strip()}")
     return program, result.stdout
-
-
-def _compile(command: Sequence[str], sources: Sequence[Path], result: Path) -> None:
-    started = time.monotonic()
-    print("Compiling the kernel's C++ (once for each change of it) ... ", end="", file=sys.stderr, flush=True)
-    folder = result.parent
-    with tempfile.TemporaryDirectory(prefix="compiling-", dir=folder.parent) as name:
-        # All in one translation unit: most of the time goes into the ap_int headers.
-        whole = Path(name) / "whole.cpp"
-        whole.write_text("".join(f'#include "{source}"\n' for source in sources), encoding="utf-8")
-        output = Path(name) / "result"
-        output.mkdir()
-        _run([*command, str(whole), "-o", str(output / result.name)])
-        os.replace(output, folder)
-    print(f"{time.monotonic() - started:.0f} s", file=sys.stderr)
-
-
-def _run(command: Sequence[str]) -> None:
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        errors = [line for line in result.stderr.splitlines() if "error" in line]
-        print(file=sys.stderr)
-        raise EgretError("The kernel's C++ does not compile: " + (errors or [result.stderr.strip()])[0])

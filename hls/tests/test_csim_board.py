@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-from pathlib import Path
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np

@@ -45,6 +45,8 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any
             shape, fortran, dtype = header(stream)
             if dtype.hasobject:
                 raise ValueError("it holds Python objects")
+            if min(shape, default=0) < 0:
+                raise ValueError("a length is negative")
             # Python's integers: a shape may claim any size.
             size = dtype.itemsize
             for length in shape:
@@ -52,10 +54,10 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any
             if size != member.file_size - stream.tell():
                 raise ValueError("its shape is not that of its bytes")
             content = stream.read()
-        # numpy parses the header as Python, and raises what the parser raises.
-        except (ValueError, TypeError, SyntaxError, AttributeError, RecursionError, MemoryError) as error:
+        # numpy has Python parse the header, and lets through whatever the parser raises.
+        except Exception as error:
             raise ValueError(f"its member {name!r} is no array ({error})") from error
-    array = np.frombuffer(content, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+    array = np.frombuffer(bytearray(content), dtype=dtype).reshape(shape, order="F" if fortran else "C")
     if dtype.kind == "U":
         codes = array.reshape(-1).view(np.dtype(np.uint32).newbyteorder(dtype.byteorder))
         if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():

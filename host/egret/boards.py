@@ -47,10 +47,11 @@ def board_names() -> list[str]:
 
 
 def resolve_board(name: str) -> str:
-    """Return `name`, or for "auto" the name of the board that it stands for here.
+    """Return `name` in lower case, or for "auto" the name of the board that it stands for here.
 
     Raises EgretError where this is a PYNQ image on a board that Egret does not know.
     """
+    name = name.lower()
     if name != AUTO:
         return name
     here = own_name()

@@ -18,6 +18,7 @@ from egret.accounting import account
 from egret.argument_types import positive
 from egret.boards import AUTO, board_names, is_csim, resolve_board
 from egret.errors import EgretError
+from egret.kernel import Board
 from egret.measurement import Run
 from egret.models import load_model
 from egret.opening import open_model
@@ -69,7 +70,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
                 if score.perplexity is not None:
                     bar.set_postfix_str(_so_far(score.perplexity, cycles / steps), refresh=False)
                 bar.update(len(part))
-        seconds = time.monotonic() - begin
+        seconds, logit_bytes = time.monotonic() - begin, session.logit_bytes
     whole = Run.join(parts)
     figures = account(image, whole, board)
     clocked = not is_csim(name)
@@ -82,6 +83,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
             "right": score.right,
             "perplexity": score.perplexity,
             "cycles_per_token": cycles / steps if clocked else None,
+            "logit_bytes_per_token": logit_bytes,
             "events_per_token": whole.events.mean(axis=0, dtype=np.float64).tolist(),
             "steps_checked": check.steps if check is not None else 0,
             "seconds": seconds,
@@ -93,6 +95,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     print(f"perplexity  {score.perplexity:.2f} over {score.predicted:,} predicted tokens")
     print(f"right       {score.right / score.predicted:.1%} at first guess")
     print(f"cycles      {cycles / steps:,.0f} per token" if clocked else f"cycles      {name} has no clock")
+    print(f"logits      {_writing(logit_bytes, board, clocked)}")
     if check is not None:
         print(
             f"checked     every logit, event count and MAC of {check.steps:,} tokens: the reference model's"
@@ -100,6 +103,12 @@ def evaluate(arguments: argparse.Namespace) -> int:
     print()
     print(account_table(figures))
     return 0
+
+
+def _writing(size: int, board: Board, clocked: bool) -> str:
+    """Return what it costs that all logits are written, `size` bytes a token through the board's DDR."""
+    cycles = f", {size / board.bytes_per_cycle:,.0f} cycles of the DDR's time" if clocked else ""
+    return f"{size:,} bytes per token written{cycles}: 'egret run --text' writes none"
 
 
 def _so_far(perplexity: float, cycles_per_token: float) -> str:

@@ -12,6 +12,8 @@ from egret.image import ModelImage
 from egret.image_header import CHECKSUM_WORD
 from egret.kernel import FORMAT_VERSION
 from egret.models import load_model
+from egret.outline import outline
+from egret.printable import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +48,7 @@ def describe_checkpoint(checkpoint: Checkpoint) -> None:
     """Print what is in a checkpoint."""
     layers = "-".join(str(layer.neurons) for layer in checkpoint.layers)
     print(
-        f"{checkpoint.name}: quantised checkpoint, layers {layers}, "
+        f"{printable(checkpoint.name)}: quantised checkpoint, layers {layers}, "
         f"embedding {checkpoint.embedding.shape[1]}, {len(checkpoint.vocabulary):,} words"
     )
     nonzeros = checkpoint.nonzeros()
@@ -55,8 +57,10 @@ def describe_checkpoint(checkpoint: Checkpoint) -> None:
             f"  {name:<26} {matrix.size:>12,} weights {nonzeros[name]:>12,} non-zero "
             f"({nonzeros[name] / matrix.size:.1%})"
         )
-    for key, value in checkpoint.metadata.items():
-        print(f"  {key}: {value}")
+    if checkpoint.metadata:
+        print()
+    for line in outline(checkpoint.metadata):
+        print(line)
 
 
 def describe_image(image: ModelImage) -> None:
@@ -64,7 +68,7 @@ def describe_image(image: ModelImage) -> None:
     layout, statistics = image.layout, image.statistics()
     layers = "-".join(str(count) for count in image.neurons)
     print(
-        f"{image.name}: model image of {statistics.total_bytes:,} bytes, layers {layers}, "
+        f"{printable(image.name)}: model image of {statistics.total_bytes:,} bytes, layers {layers}, "
         f"{image.header.words:,} words, for {layout.engines} engines with {8 * layout.bus_bytes}-bit beats"
     )
     print(f"  format version {FORMAT_VERSION}, checksum {_checksum(image):#010x}")

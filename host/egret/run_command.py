@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import textwrap
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,16 +23,17 @@ from egret.live_view import LiveView, Style
 from egret.measurement import Run
 from egret.models import load_model
 from egret.opening import open_model
+from egret.printable import printable
 from egret.reference import Trace
 from egret.report.record import make_record
 from egret.report.run_file import save_record
 from egret.sampling import Sampler
 from egret.text import Vocabulary
 from egret.watching import ReferenceCheck, TextScore
+from egret.word_stream import WordStream, is_piped
 
 DEFAULT_WORDS = 20
 _WORDS_IN_BAR = 5
-_PAGE_WIDTH, _LABEL_WIDTH = 100, 12
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,14 @@ def run(arguments: argparse.Namespace) -> int:
         traces: list[Trace] = []
         if watched:
             print(view.header(), flush=True)
-        with tqdm(total=given.size + max(count - 1, 0), unit="token", disable=None, file=sys.stderr) as bar:
+        spoken = WordStream("generated:", vocabulary.decode)
+        # A pipe gets the words as they come, and no bar between them.
+        piped = is_piped() and bool(count) and not watched and not arguments.json
+        if piped and arguments.prompt:
+            _print_prompt(vocabulary, given)
+        steps = given.size + max(count - 1, 0)
+        said = 0
+        with tqdm(total=steps, unit="token", disable=True if piped else None, file=sys.stderr) as bar:
             generation = Generation(
                 session, given, count, arguments.logits, sampler, check.extend if check else ignore
             )
@@ -93,8 +100,11 @@ def run(arguments: argparse.Namespace) -> int:
                 if watched:
                     bar.write("\n".join(view.lines(part, given.size)))
                 parts.append(replace(part, logits=None))  # 4 bytes a word and token: too many to keep
+                if piped:
+                    spoken.add(generation.tokens[said:])
+                    said = len(generation.tokens)
                 words = vocabulary.decode(part.argmax[-_WORDS_IN_BAR:]).replace("\n", " ")
-                bar.set_postfix_str(words, refresh=False)
+                bar.set_postfix_str(printable(words), refresh=False)
                 bar.update(len(part))
         sampling = _sampling(sampler, generation, session.logit_bytes) if sampler is not None else None
     whole = Run.join(parts)
@@ -132,14 +142,21 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         if watched:
             print()
-        if arguments.prompt:
-            print_words("prompt:", vocabulary.decode(given[1:]))
+        if arguments.prompt and not piped:
+            _print_prompt(vocabulary, given)
         if out:
-            print_words("generated:", vocabulary.decode(out))
+            spoken.add(out[said:])
+            spoken.end()
         print_report(report, arguments.logits)
         if arguments.save is not None:
             print(f"\nsaved:      {arguments.save}; 'egret report {arguments.save}' makes a page of it")
     return 0
+
+
+def _print_prompt(vocabulary: Vocabulary, given: npt.NDArray[np.uint32]) -> None:
+    prompt = WordStream("prompt:", vocabulary.decode)
+    prompt.add(given[1:].tolist())
+    prompt.end()
 
 
 def _is_watched(arguments: argparse.Namespace) -> bool:
@@ -191,17 +208,6 @@ def _sampling(sampler: Sampler, generation: Generation, logit_bytes: int) -> dic
         "logit_bytes_per_word": logit_bytes,
         "host_seconds_per_word": generation.host_s / words if words else None,
     }
-
-
-def print_words(label: str, words: str) -> None:
-    """Print words behind a label, broken to the page's width and where a sentence ends."""
-    indent = " " * _LABEL_WIDTH
-    lines = [
-        piece
-        for line in words.split("\n")
-        for piece in textwrap.wrap(line, _PAGE_WIDTH - _LABEL_WIDTH) or [""]
-    ]
-    print("\n".join([label.ljust(_LABEL_WIDTH) + lines[0], *(indent + line for line in lines[1:])]))
 
 
 def print_report(report: Report, with_logits: bool) -> None:

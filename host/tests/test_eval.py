@@ -15,6 +15,7 @@ from small_network import small_checkpoint
 
 from egret.checkpoint import Checkpoint
 from egret.cli import main
+from egret.eval_command import _writing
 from egret.kernel import BOARDS
 from egret.packer import pack
 from egret.reference import ReferenceModel
@@ -84,6 +85,10 @@ def test_a_text_from_standard_input_is_printed_and_checked(
     tokens = np.array([3, 4, 5, 2, 0, 3, 9, 1, 0])
     assert f"perplexity  {expected_perplexity(checkpoint, tokens):.2f} over 8 predicted tokens\n" in out
     assert "every logit, event count and MAC of 9 tokens" in out
+    # 66 words are 5 groups of 8 decoder lanes in each of 2 engines: 160 bytes, in whole 64.
+    assert "logits      384 bytes per token written: 'egret run --text' writes none\n" in out
+    # With all 10 000 words: 20 032 bytes an engine, through 14 bytes a cycle.
+    assert "40,064 bytes per token written, 2,862 cycles" in _writing(40_064, BOARDS["pynq-z2"], clocked=True)
 
 
 @pytest.mark.parametrize(

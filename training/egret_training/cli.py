@@ -8,12 +8,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from egret.command_line import FINE, STATUSES, status_of
 from egret.errors import EgretError
 from egret.installation import how_to_install, version
 from egret_training.recipe import KERNEL
+
+if TYPE_CHECKING:
+    from egret_training.recipe import Recipe
 
 ALLOCATOR = {
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
@@ -223,9 +226,25 @@ def _train(arguments: argparse.Namespace) -> None:
     trainer = Trainer(recipe, corpus, run, execution, arguments.start_from)
     trainer.run(arguments.until)
     trainer.group.close()
+    if trainer.group.first:
+        _say_what_is_next(run, recipe, arguments.until, arguments.data)
     if arguments.model is not None and trainer.group.first:
         arguments.saved, arguments.checkpoint, arguments.note = run / "state.pt", arguments.model, ""
         _export(arguments)
+
+
+def _say_what_is_next(run: Path, recipe: Recipe, until: str | None, data: Path) -> None:
+    """Print where the result of training is, and the commands that go on from there."""
+    from egret_training.run_folder import LOG
+
+    last, this = until or recipe.phases[-1].name, "python -m egret_training"
+    print(f"trained:    {run / f'{last}.pt'}; figures of each epoch in {run / LOG}")
+    print(f"next:       {this} plot {run}")
+    if recipe.model.cell == "egru":
+        model = Path("models") / f"{recipe.name}.npz"
+        print(f"            {this} export {run / f'{last}.pt'} {model}")
+        print(f"            {this} evaluate {model} --data {data}")
+        print(f"            egret run {model}")
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -33,7 +33,9 @@ def perplexity(model: EgruLanguageModel, parallel: Tensor, product_type: torch.d
     weights, bias = model.decoder()
     columns = weights.to(product_type).t()
     total, count = 0.0, 0
-    for inputs, targets in data.windows(parallel, max(1, STEPS // parallel.shape[1])):
+    windows = list(data.windows(parallel, max(1, STEPS // parallel.shape[1])))
+    # (Only a terminal sees it: a text of a hundred thousand words takes minutes.)
+    for inputs, targets in tqdm(windows, desc="perplexity", leave=False, disable=None):
         outputs, state = model.hidden(inputs, state, product_type)
         hidden = outputs[-1].reshape(-1, outputs[-1].shape[-1])
         logits = (hidden.to(product_type) @ columns).float() + bias

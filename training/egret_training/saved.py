@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from egret.checkpoint import validate_words
 from egret.errors import EgretError
 from egret_training.model import EgruLanguageModel, Shape
 
@@ -43,6 +44,13 @@ def saved_masks(saved: dict[str, Any]) -> dict[str, Tensor]:
 def load_model(path: str | os.PathLike[str]) -> tuple[EgruLanguageModel, dict[str, Any]]:
     """Return the model that Trainer saved at `path`, in floating point, and all else that was saved."""
     saved = read_saved(path)
-    model = EgruLanguageModel(Shape(**saved["shape"]))
-    model.load_state_dict(saved["model"])
+    try:
+        model = EgruLanguageModel(Shape(**saved["shape"]))
+        model.load_state_dict(saved["model"])
+        validate_words(saved["vocabulary"])
+        if len(saved["vocabulary"]) != model.shape.vocabulary:
+            raise EgretError(f"it has {len(saved['vocabulary'])} words for {model.shape.vocabulary}.")
+    # What a damaged file does not let be made: shapes that are none, tensors of others.
+    except (EgretError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
+        raise EgretError(f"{path} is a damaged run: {error}") from error
     return model, saved

@@ -163,7 +163,7 @@ class Trainer:
             mininterval=1.0,
             desc=f"{phase.name} {self.epoch + 1}/{phase.epochs}",
             dynamic_ncols=True,
-            disable=not self.group.first,
+            disable=None if self.group.first else True,  # None: where nobody watches, in a pipe or a file
         )
         for index in bar:
             done = (self.epoch + index / len(cuts)) / phase.epochs

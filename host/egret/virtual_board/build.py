@@ -33,7 +33,7 @@ MAKE_FLAGS = "OPT_FAST=-O3 OPT_SLOW=-O0 OPT_GLOBAL=-O2"
 """What runs once (OPT_SLOW) is much of the text to compile."""
 
 LIBRARY = "egret_kernel.so"
-_ABOUT = "The virtual board"
+_ABOUT = "The virtual board does not compile: "
 
 
 def library_path(build: Build, rtl: Path | None = None, clock_gates: bool = True) -> Path:

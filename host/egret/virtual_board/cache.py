@@ -144,8 +144,8 @@ def neutral_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in _INFLUENCES}
 
 
-def run_tool(command: Sequence[str], environment: Mapping[str, str], about: str) -> None:
-    """Run a compiler; raise EgretError, with its first error, where it fails.
+def run_tool(command: Sequence[str], environment: Mapping[str, str], failed: str) -> None:
+    """Run a compiler; raise EgretError, `failed` and its first error, where it fails.
 
     Where this process is stopped meanwhile, so is the tool, with all that it has started.
     """
@@ -167,7 +167,7 @@ def run_tool(command: Sequence[str], environment: Mapping[str, str], about: str)
         raise
     if process.returncode != 0:
         errors = [line for line in output.splitlines() if "rror" in line]
-        raise EgretError(f"{about} does not compile: {errors[0] if errors else last_line(output)}")
+        raise EgretError(failed + (errors[0] if errors else last_line(output)))
 
 
 def last_line(text: str) -> str:

@@ -78,7 +78,7 @@ def _compiled(build: Build, main: Path, target: str, options: Sequence[str], com
         folders = [f"-I{HLS / folder}" for folder in ("csim", "csim/include", "src")]
         command = [_find_compiler(compiler)[0], *FLAGS, *options, *defines, *folders]
         command += ["-isystem", str(find_ap_types()), str(whole), "-o", str(result / target)]
-        run_tool(command, neutral_environment(), "The kernel's C++")
+        run_tool(command, neutral_environment(), "The kernel's C++ does not compile: ")
 
     about = "the kernel's C++ (once for each change of it)"
     return cached(f"csim-{cache_key(texts, sorted(inputs))}", tools, target, about, make)

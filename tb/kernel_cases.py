@@ -121,6 +121,8 @@ CASES = (
         0.2,
     ),
     Case("fewer_decoder_lanes", small_build(engines=3, decoder_lanes=2), (33,), 71, 0.6, 0.3),
+    # A decoder whose sums take both banks: a token's columns wait for the sweep of the token before.
+    Case("decoder_in_both_banks", small_build(), (24, 20), 470, 0.8, 0.3),
     Case("eight_layers", small_build(), (10, 9, 8, 7, 6, 5, 4, 3), 20, 0.3, 0.4),
     # Layers without events: their marks follow each other with nothing between.
     Case("silent_layers", small_build(), (10, 5, 5, 5, 5, 5, 5, 5), 20, 0.3, (1.0,) + (0.0,) * 7),

@@ -139,14 +139,17 @@ module decoder_sweep #(
     logic [RECORD_BITS-1:0] record_1;
     assign record_1 = records_1[l];
 
-    // -- stages 1 and 2, as in the neuron update
-    logic signed [ACCUMULATOR_BITS:0] shifted_2;
+    // -- stages 1 and 2, as in the neuron update; the shift in two steps, for the sum comes late from its memory
+    logic signed [ACCUMULATOR_BITS:0] coarse_2, shifted_2;
+    logic [1:0] fine_2;
     logic signed [15:0] bias_2;
     logic [31:0] word_2, word_3;
     logic in_vocabulary_3;
+    assign shifted_2 = coarse_2 >>> fine_2;
     always_ff @(posedge clk) begin
-      shifted_2 <= $signed({logit_sum[l], 1'b0}) >>> record_1[19:16];
-      bias_2    <= record_1[15:0];
+      coarse_2 <= $signed({logit_sum[l], 1'b0}) >>> {record_1[19:18], 2'd0};
+      fine_2   <= record_1[17:16];
+      bias_2   <= record_1[15:0];
       logit_3[l] <= 32'($signed(shifted_2[ACCUMULATOR_BITS:1])) + $signed({31'd0, shifted_2[0]}) + 32'(bias_2);
       word_2          <= base_word_1 + 32'(l * ENGINES);
       word_3          <= word_2;

@@ -389,7 +389,8 @@ module egret_core #(
   sequencer #(
       .ENGINES(ENGINES),
       .BUS_BYTES(BUS_BYTES),
-      .CLEAR_DEPTH(CLEAR_DEPTH)
+      .CLEAR_DEPTH(CLEAR_DEPTH),
+      .LOGIT_BANK_WORDS(LOGIT_DEPTH / kernel_types_pkg::LOGIT_BANKS * DECODER_LANES)
   ) walk (
       .clk,
       .rst,

@@ -80,7 +80,7 @@ module engine #(
     output logic       reading,
     output logic       waiting,
     output logic       counted_beat,  // of a column or a table row
-    output logic [7:0] macs,          // done in this cycle
+    output logic [7:0] macs,          // done for the beat two cycles ago
     output logic       fetch_busy,
     output logic       write_busy,
     output logic       column_error,
@@ -112,6 +112,8 @@ module engine #(
 
   localparam int unsigned ENTRY_BITS         = WEIGHT_BITS + GAP_BITS;
   localparam int unsigned DECODER_ENTRY_BITS = DECODER_WEIGHT_BITS + DECODER_GAP_BITS;
+  localparam int unsigned ACCUMULATOR_ADDRESS_BITS = $clog2(ACCUMULATOR_DEPTH);
+  localparam int unsigned LOGIT_ADDRESS_BITS       = $clog2(LOGIT_DEPTH / kernel_types_pkg::LOGIT_BANKS);
 
   initial begin
     if (LANES * ENTRY_BITS > 8 * BUS_BYTES) $error("engine: LANES entries of %0d bits do not fit a beat", ENTRY_BITS);
@@ -195,28 +197,27 @@ module engine #(
       .beat_first,
       .entries      (beat_data[LANES*ENTRY_BITS-1:0]),
       .value        (beat_value),
-      .bank         (beat_bank[1:0]),
-      .base         (beat_accumulator_base),
+      .base         ({beat_bank[1:0], beat_accumulator_base[ACCUMULATOR_ADDRESS_BITS-1:0]}),
       .macs         (layer_macs),
       .sweep_enable,
       .sweep_address(clear ? clear_address : update_sweep_address),
       .sweep_sum    (layer_sum)
   );
 
-  logic [kernel_types_pkg::LOGIT_BANKS-1:0] logit_enable, sweep_logit_bank;
-  logic sweep_logit_enable, swept_token;
+  logic [kernel_types_pkg::LOGIT_BANKS-1:0] logit_enable;
+  logic sweep_logit_enable, swept_token, swept_bank;
   logic [15:0] sweep_logit_address;
   logic [DECODER_LANES-1:0][ACCUMULATOR_BITS-1:0] logit_sum;
   always_ff @(posedge clk) if (sweep_start) swept_token <= sweep_token;
-  assign sweep_logit_bank = {swept_token, !swept_token};
-  assign logit_enable     = clear ? '1 : sweep_logit_enable ? sweep_logit_bank : '0;
+  assign swept_bank   = swept_token ^ sweep_logit_address[LOGIT_ADDRESS_BITS];
+  assign logit_enable = clear ? '1 : sweep_logit_enable ? {swept_bank, !swept_bank} : '0;
   lane_group #(
       .LANES(DECODER_LANES),
       .WEIGHT_BITS(DECODER_WEIGHT_BITS),
       .GAP_BITS(DECODER_GAP_BITS),
       .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
       .BANKS(kernel_types_pkg::LOGIT_BANKS),
-      .DEPTH(LOGIT_DEPTH)
+      .DEPTH(LOGIT_DEPTH / kernel_types_pkg::LOGIT_BANKS)
   ) decoder_lanes (
       .clk,
       .rst,
@@ -224,14 +225,13 @@ module engine #(
       .beat_first,
       .entries      (beat_data[DECODER_LANES*DECODER_ENTRY_BITS-1:0]),
       .value        (beat_value),
-      .bank         (beat_bank[0]),
-      .base         (beat_accumulator_base),
+      .base         ({beat_bank[0], beat_accumulator_base[LOGIT_ADDRESS_BITS-1:0]}),
       .macs         (decoder_macs),
       .sweep_enable (logit_enable),
       .sweep_address(clear ? clear_address : sweep_logit_address),
       .sweep_sum    (logit_sum)
   );
-  assign macs = layer_macs + decoder_macs;  // a beat is for one of them only
+  assign macs = layer_macs | decoder_macs;  // a beat is for one of them only
 
   // -- clocks of the units that idle most of the time (in simulation, see clock_gate)
   logic memory_beat, memory_beat_before, update_clk, sweep_clk;

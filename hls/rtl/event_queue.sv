@@ -44,6 +44,7 @@ module event_queue #(
 
   // -- lists
   logic [ENGINES-1:0][MAX_LAYERS-1:0][15:0] length;
+  logic [ENGINES-1:0][15:0] appended;  // that of the layer whose update is under way
   logic [MAX_LAYERS-1:0] growing;  // an update may still append
   logic [ENGINES-1:0] read_enable;
   logic [ENGINES-1:0][15:0] read_index;
@@ -53,12 +54,14 @@ module event_queue #(
 
   always_ff @(posedge clk) begin
     if (rst || clear) begin
-      length  <= '0;
-      growing <= '0;
+      length   <= '0;
+      growing  <= '0;
+      appended <= '0;
     end else begin
       for (int e = 0; e < ENGINES; e++) begin
-        if (event_valid[e]) length[e][event_layer] <= length[e][event_layer] + 16'd1;
+        if (event_valid[e]) length[e][event_layer] <= appended[e] + 16'd1;
         if (append_start) length[e][append_layer] <= '0;
+        appended[e] <= event_last ? '0 : appended[e] + 16'(event_valid[e]);
       end
       if (event_last) growing[event_layer] <= 1'b0;
       if (append_start) growing[append_layer] <= 1'b1;
@@ -67,7 +70,7 @@ module event_queue #(
 
   for (genvar e = 0; e < ENGINES; e++) begin : g_list
     logic [15:0] write_address, read_address;
-    assign write_address = position_base[event_layer] + length[e][event_layer];
+    assign write_address = position_base[event_layer] + appended[e];
     assign read_address  = current_base + read_index[e];
     block_memory #(
         .WIDTH(23),
@@ -88,10 +91,24 @@ module event_queue #(
   logic [ENGINE_BITS-1:0] engine, offered_engine;
   logic can_read, nothing_left;
   logic [ENGINES-1:0] left;
-  always_comb begin
-    for (int e = 0; e < ENGINES; e++) left[e] = read_index[e] != length[e][current.layer];
+  // The lengths of the lists being played, and whether they grow, once more: to select them takes long.
+  logic [ENGINES-1:0][15:0] playing_length;
+  logic playing_grows;
+  always_ff @(posedge clk) begin
+    for (int e = 0; e < ENGINES; e++) begin
+      if (play_start) begin
+        playing_length[e] <= length[e][play.layer] + 16'(event_valid[e] && event_layer == play.layer);
+      end else if (event_valid[e] && event_layer == current.layer) begin
+        playing_length[e] <= playing_length[e] + 16'd1;
+      end
+    end
+    if (play_start) playing_grows <= growing[play.layer] && !(event_last && event_layer == play.layer);
+    else if (event_last && event_layer == current.layer) playing_grows <= 1'b0;
   end
-  assign nothing_left = left == '0 && !growing[current.layer];
+  always_comb begin
+    for (int e = 0; e < ENGINES; e++) left[e] = read_index[e] != playing_length[e];
+  end
+  assign nothing_left = left == '0 && !playing_grows;
   assign can_read     = playing && (!offering || request_ready);
   always_comb begin
     read_enable         = '0;

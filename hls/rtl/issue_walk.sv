@@ -24,6 +24,7 @@ module issue_walk #(
     input logic [31:0]               vocabulary,
     input kernel_types_pkg::layer_t [egret_pkg::IMAGE_MAX_LAYERS-1:0] layer,
     input logic [31:0]               decoder_positions,
+    input logic                      decoder_in_one_bank,
     input logic [15:0]               table_row_beats,
     input logic [ENGINES-1:0][63:0]  table_address,
 
@@ -35,6 +36,7 @@ module issue_walk #(
     output logic                       mark_taken,       // a mark has been asked for,
     output logic                       mark_of_decoder,  // and is the end of what the decoder sweeps
     input  logic                       update_begun,     // an update has begun that has not been played yet
+    input  logic                       swept,            // a decoder sweep is over
     output logic                       play_start,
     output kernel_types_pkg::play_t    play,
     input  logic                       play_busy,
@@ -246,13 +248,24 @@ module issue_walk #(
     end
   end
 
+  // Tokens whose decoder events are being fetched, or whose sums are not swept.
+  logic [1:0] logit_banks_used;
+  logic feeds_decoder, logit_bank_free;
+  assign feeds_decoder   = wave_layer == last_layer;
+  assign logit_bank_free = !logit_banks_used[1] && (decoder_in_one_bank || !logit_banks_used[0]);
+  always_ff @(posedge clk) begin
+    if (rst || run_begin) logit_banks_used <= '0;
+    else logit_banks_used <= logit_banks_used + 2'(play_start && state == EVENTS && feeds_decoder) - 2'(swept);
+  end
+
   // The events of a layer and wave go to the next wave's sums, forward to the layer above and back to its own. At the
   // last token of a layer there is no next one: its recurrent columns are left to the replay.
   logic replay, to_wave;
   assign replay       = state == REPLAY || state == REPLAY_EARLY;
   assign played_layer = layer_list[replay ? replay_layer : wave_layer];
   assign to_wave      = replay ? replay_layer[0] : !parity;  // layer l has the first token in wave l
-  assign play_start   = running && !play_busy && (replay || (state == EVENTS && update_begun));
+  assign play_start   = running && !play_busy
+                        && (replay || (state == EVENTS && update_begun && (!feeds_decoder || logit_bank_free)));
   always_comb begin
     play.layer          = played_layer.layer;
     play.pointer_base   = played_layer.pointer_base;
@@ -263,7 +276,7 @@ module issue_walk #(
     play.recurrent_bank = {1'b0, to_wave, played_layer.layer[0]};
     play.recurrent_base = played_layer.recurrent_base;
     // The decoder's banks go by token: the last layer works on token w - last_layer.
-    if (played_layer.last) play.forward_bank = {2'b10, parity ^ last_layer[0]};
+    if (played_layer.last) play.forward_bank = {2'b10, decoder_in_one_bank && (parity ^ last_layer[0])};
   end
 
   always_comb begin
@@ -296,6 +309,6 @@ module issue_walk #(
   end
 
   assign mark_taken      = request_valid != '0 && request_ready && request.kind == kernel_types_pkg::REQUEST_MARK;
-  assign mark_of_decoder = state == EVENTS_MARK && wave_layer == last_layer;
+  assign mark_of_decoder = state == EVENTS_MARK && feeds_decoder;
 
 endmodule

@@ -22,7 +22,8 @@ package kernel_types_pkg;
   // Accumulator banks. A layer's sums for a token are in one of four banks: bit 1 is the parity of the wave that will
   // sweep them, bit 0 that of the layer. The decoder's (bit 2 set) are in one of two: bit 0 is the parity of the token.
   // So what a wave fires is added to the sums of the next wave while its own are being swept, and the next
-  // token's logits while the last one's are being read.
+  // token's logits while the last one's are being read. A decoder with more rows than a bank takes both, and the
+  // next token's columns wait for the sweep.
   localparam int unsigned BANK_DECODER_BIT = 2;
   localparam int unsigned LAYER_BANKS      = 4;
   localparam int unsigned LOGIT_BANKS      = 2;

@@ -1,12 +1,12 @@
 // One lane: unpacks (weight, gap) entries and adds weight * event value to the accumulators of its rows, one
 // entry per cycle without a stall, whichever rows follow each other.
 //
-//   step 0  row = previous row + 1 + gap (or base + gap at the start of a column)
+//   step 0  number = the one before + 1 + gap (or base + gap at the start of a column)
 //   step 1  read the accumulator; multiply
-//   step 2  add, to the sum just made if one of the two entries ahead went to the same row
+//   step 2  add, to the sum just made if one of the two entries ahead went to the same accumulator
 //   step 3  write back
 //
-// What is the same in all lanes, the value and the bank of each step, comes from lane_group.
+// What is the same in all lanes comes from lane_group.
 module lane #(
     parameter int unsigned WEIGHT_BITS      = 8,
     parameter int unsigned GAP_BITS         = 4,    // 0: an entry for every row
@@ -19,16 +19,12 @@ module lane #(
     input  logic                            entry_valid,
     input  logic                            entry_first,  // first entry of a column
     input  logic [WEIGHT_BITS+GAP_BITS-1:0] entry,
-    input  logic [15:0]                     base,
+    input  logic [$clog2(BANKS*DEPTH)-1:0]  base,
     output logic                            mac,          // last cycle's entry had a non-zero weight
 
-    input logic [7:0]               value_1,
-    input logic [$clog2(BANKS)-1:0] bank_number_2,
-    input logic                     same_bank_2,   // steps 1 and 2 are about the same bank,
-    input logic                     same_bank_3,   // steps 1 and 3 are
-    input logic [BANKS-1:0]         bank_3,        // a bit per bank
+    input logic       beat_1,   // there is an entry in step 1
+    input logic [7:0] value_1,
 
-    input  logic [BANKS-1:0]            read_bank,     // for step 1 or a sweep
     input  logic [BANKS-1:0]            sweep_enable,
     input  logic [$clog2(DEPTH)-1:0]    sweep_address,
     input  logic [BANKS-1:0]            sweeping,      // a cycle later
@@ -38,18 +34,20 @@ module lane #(
 );
 
   localparam int unsigned ADDRESS_BITS = $clog2(DEPTH);
+  localparam int unsigned BANK_BITS    = $clog2(BANKS);
+  localparam int unsigned NUMBER_BITS  = BANK_BITS + ADDRESS_BITS;
   localparam int unsigned PRODUCT_BITS = WEIGHT_BITS + 9;
 
-  // -- step 0: the entry's row
+  // -- step 0: the accumulator of the entry's row
   wire signed [WEIGHT_BITS-1:0] entry_weight = entry[WEIGHT_BITS-1:0];
 
-  logic [15:0] row, next_row, row_before_gap;
-  assign row_before_gap = entry_first ? base : row + 16'd1;
+  logic [NUMBER_BITS-1:0] number, next_number, number_before_gap;
+  assign number_before_gap = entry_first ? base : number + 1'b1;
   if (GAP_BITS == 0) begin : g_no_gap
-    assign next_row = row_before_gap;
+    assign next_number = number_before_gap;
   end else begin : g_gap
     wire [GAP_BITS-1:0] entry_gap = entry[WEIGHT_BITS+:GAP_BITS];
-    assign next_row = row_before_gap + 16'(entry_gap);
+    assign next_number = number_before_gap + NUMBER_BITS'(entry_gap);
   end
 
   logic                          valid_1;
@@ -57,7 +55,7 @@ module lane #(
   always_ff @(posedge clk) begin
     valid_1 <= entry_valid && entry_weight != '0;  // a zero weight changes nothing, wherever it points
     if (entry_valid) begin
-      row      <= next_row;
+      number   <= next_number;
       weight_1 <= entry_weight;
     end
   end
@@ -65,37 +63,44 @@ module lane #(
 
   // -- step 1: read and multiply
   logic                           valid_2, valid_3;
-  logic [15:0]                    row_2, row_3;
+  logic [NUMBER_BITS-1:0]         number_2, number_3;
   logic                           same_as_3, same_as_4;
   logic signed [PRODUCT_BITS-1:0] product_2;
   logic [ACCUMULATOR_BITS-1:0]    sum_3, sum_4;
 
   always_ff @(posedge clk) begin
     valid_2   <= valid_1;
-    row_2     <= row;
+    number_2  <= number;
     product_2 <= weight_1 * $signed({1'b0, value_1});
     // The entry now in step 2 will be in step 3 when this one adds, the one in step 3 will just have left.
-    same_as_3 <= valid_2 && same_bank_2 && row_2 == row;
-    same_as_4 <= valid_3 && same_bank_3 && row_3 == row;
+    same_as_3 <= valid_2 && number_2 == number;
+    same_as_4 <= valid_3 && number_3 == number;
   end
 
   // -- step 2: add
   logic [ACCUMULATOR_BITS-1:0] read_sum[BANKS];  // an array: simulation selects from it at once
   logic [ACCUMULATOR_BITS-1:0] old_sum;
   always_comb begin
-    old_sum = read_sum[bank_number_2];
+    old_sum = read_sum[number_2[ADDRESS_BITS+:BANK_BITS]];
     if (same_as_4) old_sum = sum_4;
     if (same_as_3) old_sum = sum_3;
   end
 
   always_ff @(posedge clk) begin
-    valid_3 <= valid_2;
-    row_3   <= row_2;
-    sum_3   <= old_sum + ACCUMULATOR_BITS'(product_2);
-    sum_4   <= sum_3;
+    valid_3  <= valid_2;
+    number_3 <= number_2;
+    sum_3    <= old_sum + ACCUMULATOR_BITS'(product_2);
+    sum_4    <= sum_3;
   end
 
-  // -- step 3: write back; sweeps share the ports
+  // -- step 3: write back; sweeps share the ports. A read for an entry that turns out to have no weight is harmless.
+  logic [BANKS-1:0] bank_1, bank_3;  // a bit per bank
+  always_comb begin
+    bank_1 = '0;
+    bank_3 = '0;
+    bank_1[number[ADDRESS_BITS+:BANK_BITS]]   = beat_1;
+    bank_3[number_3[ADDRESS_BITS+:BANK_BITS]] = valid_3;
+  end
   assign sweep_sum = read_sum[swept_bank];
   for (genvar b = 0; b < BANKS; b++) begin : g_bank
     block_memory #(
@@ -103,11 +108,11 @@ module lane #(
         .DEPTH(DEPTH)
     ) accumulators (
         .clk,
-        .write_enable (sweeping[b] || (valid_3 && bank_3[b])),
-        .write_address(sweeping[b] ? swept_address : row_3[ADDRESS_BITS-1:0]),
+        .write_enable (sweeping[b] || bank_3[b]),
+        .write_address(sweeping[b] ? swept_address : number_3[ADDRESS_BITS-1:0]),
         .write_data   (sweeping[b] ? '0 : sum_3),
-        .read_enable  (read_bank[b]),
-        .read_address (sweep_enable[b] ? sweep_address : row[ADDRESS_BITS-1:0]),
+        .read_enable  (sweep_enable[b] || bank_1[b]),
+        .read_address (sweep_enable[b] ? sweep_address : number[ADDRESS_BITS-1:0]),
         .read_data    (read_sum[b])
     );
   end

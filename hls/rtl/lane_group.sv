@@ -1,6 +1,7 @@
-// The lanes that share a beat: one of each beat's entries goes to each. All entries of a beat have one event value, one
-// bank of accumulators and one step of the pipeline, so those are kept here.
+// The lanes that share a beat: one of each beat's entries goes to each. All entries of a beat have one event value and one
+// step of the pipeline, so those are kept here.
 //
+// A lane's accumulators are numbered through its banks, each a memory of its own: the bank is in a number's high bits.
 // A sweep (neuron update, decoder sweep, clearing) reads an accumulator of every lane and writes zero to it a cycle
 // later. It takes both ports of a bank: whoever orders sweeps keeps entries away from that bank meanwhile.
 module lane_group #(
@@ -9,7 +10,7 @@ module lane_group #(
     parameter int unsigned GAP_BITS         = 4,    // 0: an entry for every row
     parameter int unsigned ACCUMULATOR_BITS = 28,
     parameter int unsigned BANKS            = 4,    // a power of two, at least 2
-    parameter int unsigned DEPTH            = 1024  // accumulators of a lane and bank
+    parameter int unsigned DEPTH            = 1024  // accumulators of a lane and bank, a power of two
 ) (
     input logic clk,
     input logic rst,
@@ -18,9 +19,8 @@ module lane_group #(
     input  logic                                        beat_first,  // of a column
     input  logic [LANES*(WEIGHT_BITS+GAP_BITS)-1:0]     entries,
     input  logic [7:0]                                  value,
-    input  logic [$clog2(BANKS)-1:0]                    bank,
-    input  logic [15:0]                                 base,        // accumulator of row 0
-    output logic [7:0]                                  macs,        // done for last cycle's beat
+    input  logic [$clog2(BANKS*DEPTH)-1:0]              base,        // number of row 0's accumulator
+    output logic [7:0]                                  macs,        // done for the beat two cycles ago
 
     input  logic [BANKS-1:0]                            sweep_enable,  // a bit per bank; several only to clear
     input  logic [15:0]                                 sweep_address,
@@ -30,6 +30,8 @@ module lane_group #(
   localparam int unsigned ENTRY_BITS   = WEIGHT_BITS + GAP_BITS;
   localparam int unsigned ADDRESS_BITS = $clog2(DEPTH);
   localparam int unsigned BANK_BITS    = $clog2(BANKS);
+
+  initial if (BANKS != 1 << BANK_BITS || DEPTH != 1 << ADDRESS_BITS) $error("lane_group: a power of two is needed");
 
   // The pipeline is empty four cycles after the last beat or sweep.
   logic work, lanes_clk;
@@ -42,21 +44,11 @@ module lane_group #(
       .gated(lanes_clk)
   );
 
+  logic beat_1;
   logic [7:0] value_1;
-  logic [BANKS-1:0] bank_1, bank_2, bank_3;  // a bit per bank; none if there is no beat in that step
-  logic [BANK_BITS-1:0] bank_number_1, bank_number_2;
-  logic same_bank_2, same_bank_3;
-  assign same_bank_2 = bank_2 == bank_1;
-  assign same_bank_3 = bank_3 == bank_1;
   always_ff @(posedge lanes_clk) begin
-    if (beat_valid) begin
-      value_1       <= value;
-      bank_number_1 <= bank;
-    end
-    for (int b = 0; b < BANKS; b++) bank_1[b] <= beat_valid && bank == BANK_BITS'(b);
-    bank_number_2 <= bank_number_1;
-    bank_2        <= bank_1;
-    bank_3        <= bank_2;
+    beat_1 <= beat_valid;
+    if (beat_valid) value_1 <= value;
   end
 
   logic [BANKS-1:0] sweeping;
@@ -68,15 +60,13 @@ module lane_group #(
     for (int b = 0; b < BANKS; b++) if (sweep_enable[b]) swept_bank <= BANK_BITS'(b);
   end
 
-  // A read on behalf of an entry that turns out to have no weight is harmless, so all lanes read alike.
-  logic [BANKS-1:0] read_bank;
-  assign read_bank = sweep_enable | bank_1;
-
   logic [LANES-1:0] mac;
+  logic [7:0] macs_1;
   always_comb begin
-    macs = '0;
-    for (int l = 0; l < LANES; l++) macs += 8'(mac[l]);
+    macs_1 = '0;
+    for (int l = 0; l < LANES; l++) macs_1 += 8'(mac[l]);
   end
+  always_ff @(posedge lanes_clk) macs <= macs_1;
 
   for (genvar l = 0; l < LANES; l++) begin : g_lane
     lane #(
@@ -92,12 +82,8 @@ module lane_group #(
         .entry        (entries[ENTRY_BITS*l+:ENTRY_BITS]),
         .base,
         .mac          (mac[l]),
+        .beat_1,
         .value_1,
-        .bank_number_2,
-        .same_bank_2,
-        .same_bank_3,
-        .bank_3,
-        .read_bank,
         .sweep_enable,
         .sweep_address(sweep_address[ADDRESS_BITS-1:0]),
         .sweeping,

@@ -353,10 +353,10 @@ module neuron_update #(
   logic signed [15:0] new_state_11;
   assign rounded_10 = (kept_10 + added_10) >>> 10;  // |rounded| <= 32736: fits 16 bits
   always_ff @(posedge clk) begin
-    // No casts around the products: the 28 bits of the left side are what makes them wide enough.
-    kept_10      <= $signed({1'b0, z_d[9]}) * state_d[9];
-    // 16 of its units are half of a unit of the state: the rounding of the sum.
-    added_10     <= ($signed({1'b0, 11'd1024 - {1'b0, z_d[9]}}) * g_9 + 28'sd16) <<< 5;
+    // No casts around the products: the 28 bits of the left side are what makes them wide enough. Half of a unit of the
+    // state, which rounds the sum, goes with the product whose operands come early: g comes late from its table.
+    kept_10      <= $signed({1'b0, z_d[9]}) * state_d[9] + 28'sd512;
+    added_10     <= $signed({1'b0, 11'd1024 - {1'b0, z_d[9]}}) * $signed({g_9, 5'd0});
     new_state_11 <= rounded_10[15:0];
   end
 

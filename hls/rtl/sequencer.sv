@@ -12,7 +12,8 @@
 module sequencer #(
     parameter int unsigned ENGINES     = 2,
     parameter int unsigned BUS_BYTES   = 8,
-    parameter int unsigned CLEAR_DEPTH = 2048  // the deepest memory that clearing must walk
+    parameter int unsigned CLEAR_DEPTH = 2048,  // the deepest memory that clearing must walk
+    parameter int unsigned LOGIT_BANK_WORDS = 4096  // words of an engine whose sums a bank holds
 ) (
     input logic clk,
     input logic rst,
@@ -126,10 +127,12 @@ module sequencer #(
 
   logic [2:0] last_layer;
   logic [31:0] last_token;
+  logic decoder_in_one_bank;
   // Registers later than what they are made from, which changes once per model or command.
   always_ff @(posedge clk) begin
     last_layer <= 3'(layers - 4'd1);
     last_token <= token_count - 32'd1;
+    decoder_in_one_bank <= decoder_positions <= LOGIT_BANK_WORDS;
   end
 
   logic [31:0] tokens_after_first;  // in a batch
@@ -182,6 +185,7 @@ module sequencer #(
       .vocabulary,
       .layer,
       .decoder_positions,
+      .decoder_in_one_bank,
       .table_row_beats,
       .table_address,
       .request_valid,
@@ -191,6 +195,7 @@ module sequencer #(
       .mark_taken,
       .mark_of_decoder(mark_taken_of_decoder),
       .update_begun,
+      .swept,
       .play_start,
       .play,
       .play_busy,
@@ -221,7 +226,6 @@ module sequencer #(
       .marked       (all_marked),
       .played       (play_start && play.forward),
       .update_begun,
-      .swept,
       .engines_ready(update_ready == '1),
       .update_start,
       .update_layer,
@@ -242,6 +246,7 @@ module sequencer #(
       .results_address,
       .logits_address,
       .decoder_positions,
+      .decoder_in_one_bank,
       .decoder_marked(all_marked && running && mark_of_decoder),
       .sweep_start,
       .sweep_token,
@@ -363,7 +368,7 @@ module sequencer #(
             error_position <= fault_position;
             loaded         <= 1'b0;
             state          <= DRAIN;
-          end else if (all_records_taken && everything_idle) begin
+          end else if (run_ends) begin
             state <= COUNT;
           end
 
@@ -390,7 +395,14 @@ module sequencer #(
   assign counters_running = state != IDLE && state != COUNT && state != COUNT_WAIT && state != DONE;
   assign counters_write   = state == COUNT && counters_address != '0 && !counters_misaligned;
 
+  // The state is RUN and no fault is known: a register of its own, as half of the kernel waits for it.
+  logic run_ends;
   assign run_begin = state == CHECK && (command == egret_pkg::COMMAND_RUN || generating);
-  assign running   = state == RUN && !fault;
+  assign run_ends  = all_records_taken && everything_idle;
+  always_ff @(posedge clk) begin
+    if (rst || fault_now) running <= 1'b0;
+    else if (state == CHECK) running <= run_begin && !misaligned && loaded && token_count != '0;
+    else running <= running && !run_ends;
+  end
 
 endmodule

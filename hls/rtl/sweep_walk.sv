@@ -15,10 +15,11 @@ module sweep_walk #(
     input logic [63:0] results_address,
     input logic [63:0] logits_address,
     input logic [31:0] decoder_positions,
+    input logic        decoder_in_one_bank,
 
     input  logic                     decoder_marked,   // the sums of a token's logits are complete
     output logic                     sweep_start,
-    output logic                     sweep_token,      // parity of the token
+    output logic                     sweep_token,      // parity of the token: which bank to begin in
     output logic                     swept,            // a sweep is over
     input  logic [ENGINES-1:0]       sweep_busy,
     input  logic [ENGINES-1:0]       best_valid,
@@ -114,7 +115,7 @@ module sweep_walk #(
   end
 
   assign sweep_start = running && state == BEGIN_SWEEP;
-  assign sweep_token = !generating && finished_tokens[0];
+  assign sweep_token = decoder_in_one_bank && !generating && finished_tokens[0];
 
   assign logits_job_valid = logits_pending;
   assign logits_job_beats = 24'(((decoder_positions << 2) + 32'(BUS_BYTES - 1)) >> BEAT_SHIFT);

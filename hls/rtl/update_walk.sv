@@ -18,7 +18,6 @@ module update_walk (
     input  logic marked,        // a mark has been reached by all engines
     input  logic played,        // the issue walk plays the events of an update
     output logic update_begun,  // there is one that it has not played yet
-    input  logic swept,         // a decoder sweep is over
 
     input  logic                     engines_ready,
     output logic                     update_start,
@@ -34,7 +33,6 @@ module update_walk (
   logic more_batches;
   logic [3:0] outstanding;       // marks that have to come for the updates begun so far (and for the batch's beginning)
   logic [3:0] updates_begun;     // and not yet played by the issue walk
-  logic [1:0] logit_banks_used;  // tokens whose decoder events are being fetched, or whose sums are not swept
   always_ff @(posedge clk) more_batches <= generating && begun_batches != token_count;
   assign update_begun = updates_begun != '0;
 
@@ -63,29 +61,32 @@ module update_walk (
   // Marks that may be outstanding when the update begins: those of the updates between the same layer's in the wave
   // before and this one. Where a layer two above or higher exists, what the wave before feeds it goes to
   // the banks that this update sweeps: then only this wave's marks.
-  logic [3:0] slack_above, slack_below, slack;
-  logic bank_shared, update_may_begin, feeds_decoder;
+  logic [3:0] slack_above, slack_below, slack, outstanding_after;
+  logic bank_shared, update_may_begin;
   assign bank_shared = 4'(updating_layer) + 4'd2 <= 4'(last_layer);
   assign slack_below = 4'(updating_layer) - 4'(low);
   assign slack_above = bank_shared || previous_high < updating_layer
                        ? '0 : 4'(previous_high) - 4'(updating_layer);
+  // Whether few enough are outstanding, and would be if one mark fewer were: registers, which are wrong in the cycle after an
+  // update has started, when nothing is asked of them.
+  logic few_outstanding, few_but_one, known;
+  assign slack             = slack_below + slack_above;
+  assign outstanding_after = outstanding - 4'(marked && running);
   always_ff @(posedge clk) begin
-    slack         <= slack_below + slack_above;
-    feeds_decoder <= updating_layer == last_layer;
+    few_outstanding <= outstanding_after <= slack;
+    few_but_one     <= outstanding_after <= slack + 4'd1;
   end
-  logic slack_known;  // the registers above are for this update
-  assign update_may_begin = slack_known && outstanding <= slack + 4'(marked) && engines_ready
-                            && !(feeds_decoder && logit_banks_used == 2'd2);
+  assign update_may_begin = known && (marked ? few_but_one : few_outstanding) && engines_ready;
   assign update_start     = running && updates_left && update_may_begin;
   assign update_layer     = layer_list[updating_layer];
 
   always_ff @(posedge clk) begin
     if (rst || run_begin) begin
       updates_left  <= 1'b1;
-      slack_known   <= 1'b0;
+      known         <= 1'b0;
       begun_batches <= 32'd1;
     end else if (running) begin
-      slack_known <= !update_start;
+      known <= !update_start;
       if (update_start && batch_ends) begin
         begun_batches <= begun_batches + 32'd1;
         updates_left  <= more_batches;
@@ -95,14 +96,11 @@ module update_walk (
 
   always_ff @(posedge clk) begin
     if (rst || run_begin) begin
-      outstanding      <= 4'd1;  // the mark of the batch's beginning
-      updates_begun    <= '0;
-      logit_banks_used <= '0;
+      outstanding   <= 4'd1;  // the mark of the batch's beginning
+      updates_begun <= '0;
     end else begin
-      outstanding <= outstanding - 4'(marked && running)
-                     + (update_start ? (batch_ends && more_batches ? 4'd2 : 4'd1) : 4'd0);
-      updates_begun    <= updates_begun + 4'(update_start) - 4'(played);
-      logit_banks_used <= logit_banks_used + 2'(update_start && feeds_decoder) - 2'(swept);
+      outstanding   <= outstanding_after + (update_start ? (batch_ends && more_batches ? 4'd2 : 4'd1) : 4'd0);
+      updates_begun <= updates_begun + 4'(update_start) - 4'(played);
     end
   end
 

@@ -73,19 +73,31 @@ def gate_tables(description: Description) -> str:
     index_bits = numbers["gate_input_bits"]
     width = numbers["gate_output_fraction_bits"]
     sigmoid, tanh = gate_table_values(description)
+    stored = width - 1
+    half = 1 << stored
+    # What is not stored: a sigmoid's highest bit, and the sign and the bit below it of a tanh.
+    negative = len(tanh) // 2
+    tanh_bits = [bool(value & half) for value in tanh]
+    rises = [tanh_bits.index(True), tanh_bits.index(True, negative)]
+    expected = [
+        rises[0] <= index < negative or index >= rises[1] for index in range(len(tanh))
+    ]
+    assert tanh_bits == expected and all((value < 0) == (i >= negative) for i, value in enumerate(tanh))
+    assert all((value >= half) == (i < negative) for i, value in enumerate(sigmoid))
     return _GATE_TABLES.format(
         note=NOTE,
         index_bits=index_bits,
         index_top=index_bits - 1,
         entries=1 << index_bits,
-        sigmoid_width=width,
         sigmoid_top=width - 1,
-        sigmoid_bits=width << index_bits,
-        sigmoid_values=_literal(sigmoid, width),
-        tanh_width=width + 1,
         tanh_top=width,
-        tanh_bits=(width + 1) << index_bits,
-        tanh_values=_literal(tanh, width + 1),
+        stored=stored,
+        stored_top=stored - 1,
+        bits=stored << index_bits,
+        sigmoid_values=_literal(sigmoid, stored),
+        tanh_values=_literal(tanh, stored),
+        upper_from=rises[0],
+        upper_from_negative=rises[1],
     )
 
 
@@ -120,6 +132,9 @@ _GATE_TABLES = """\
 //
 // The gate tables of docs/formats.md, section 1, as read-only memories: the value comes one cycle after its
 // index, a signed number of {index_bits} bits that serves as the address as it stands (two's complement).
+//
+// A block RAM of {entries} entries has {stored} bits. What a value has above them follows from its index, since both
+// functions rise: a sigmoid is at least a half from index 0 on, and the sign of a tanh is that of its index.
 
 /* verilator lint_off DECLFILENAME */
 module sigmoid_table (
@@ -130,19 +145,25 @@ module sigmoid_table (
     output logic [{sigmoid_top}:0] value_b
 );
 
-  // Entry i at bits [{sigmoid_width} * i +: {sigmoid_width}].
-  localparam logic [{sigmoid_bits}-1:0] VALUES = {{
+  // The low bits of entry i at bits [{stored} * i +: {stored}].
+  localparam logic [{bits}-1:0] VALUES = {{
 {sigmoid_values}
   }};
 
   (* rom_style = "block" *)
-  logic [{sigmoid_top}:0] rom[{entries}];
-  initial for (int i = 0; i < {entries}; i++) rom[i] = VALUES[{sigmoid_width}*i+:{sigmoid_width}];
+  logic [{stored_top}:0] rom[{entries}];
+  initial for (int i = 0; i < {entries}; i++) rom[i] = VALUES[{stored}*i+:{stored}];
 
+  logic [{stored_top}:0] low_a, low_b;
+  logic high_a, high_b;
   always_ff @(posedge clk) begin
-    value_a <= rom[index_a];
-    value_b <= rom[index_b];
+    low_a  <= rom[index_a];
+    low_b  <= rom[index_b];
+    high_a <= !index_a[{index_top}];
+    high_b <= !index_b[{index_top}];
   end
+  assign value_a = {{high_a, low_a}};
+  assign value_b = {{high_b, low_b}};
 
 endmodule
 
@@ -152,16 +173,26 @@ module tanh_table (
     output logic signed [{tanh_top}:0] value
 );
 
-  // Entry i at bits [{tanh_width} * i +: {tanh_width}].
-  localparam logic [{tanh_bits}-1:0] VALUES = {{
+  // The low bits of entry i at bits [{stored} * i +: {stored}].
+  localparam logic [{bits}-1:0] VALUES = {{
 {tanh_values}
   }};
+  // From these indices on, of those that are not negative and of those that are, the bit above is set.
+  localparam logic [{index_top}:0] UPPER_FROM          = {index_bits}'d{upper_from};
+  localparam logic [{index_top}:0] UPPER_FROM_NEGATIVE = {index_bits}'d{upper_from_negative};
 
   (* rom_style = "block" *)
-  logic [{tanh_top}:0] rom[{entries}];
-  initial for (int i = 0; i < {entries}; i++) rom[i] = VALUES[{tanh_width}*i+:{tanh_width}];
+  logic [{stored_top}:0] rom[{entries}];
+  initial for (int i = 0; i < {entries}; i++) rom[i] = VALUES[{stored}*i+:{stored}];
 
-  always_ff @(posedge clk) value <= rom[index];
+  logic [{stored_top}:0] low;
+  logic sign, upper;
+  always_ff @(posedge clk) begin
+    low   <= rom[index];
+    sign  <= index[{index_top}];
+    upper <= index >= (index[{index_top}] ? UPPER_FROM_NEGATIVE : UPPER_FROM);
+  end
+  assign value = $signed({{sign, upper, low}});
 
 endmodule
 /* verilator lint_on DECLFILENAME */

@@ -78,7 +78,7 @@ formal: $(VENV)/.formal  ## Prove properties of RTL units for all inputs; plante
 bench: $(VENV)/.demo  ## Measure the kernel: size, sparsity, activity, where cycles go (PRESET=quick, targets, sweep, ...)
 	$(IN)/egret bench --preset $(PRESET) --resume
 
-lint: $(VENV)/.test  ## Check style, types, generated files and RTL (ruff, mypy, generate and HLS checks, verilator)
+lint: $(VENV)/.test  ## Check style, types, generated files and RTL (ruff, mypy, generate and HLS checks, verilator, slang)
 	$(IN)/ruff check .
 	$(IN)/mypy
 	$(IN)/python hls/scripts/generate.py --check
@@ -86,7 +86,8 @@ lint: $(VENV)/.test  ## Check style, types, generated files and RTL (ruff, mypy,
 	for engines in 1 2; do \
 		$(IN)/python hls/scripts/generate.py --top $$engines --output build/lint/$$engines && \
 		$(WITH_VERILATOR) verilator --lint-only -Wall --top-module egret_kernel \
-			$(RTL) build/lint/$$engines/egret_kernel.sv || exit 1; \
+			$(RTL) build/lint/$$engines/egret_kernel.sv && \
+		$(IN)/python hls/scripts/slang.py $(filter %.sv,$(RTL)) build/lint/$$engines/egret_kernel.sv || exit 1; \
 	done
 
 generate: $(VENV)/.demo  ## Make SystemVerilog, Python and C++ constants from hls/kernel.json

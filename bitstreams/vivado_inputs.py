@@ -161,6 +161,7 @@ def inputs_tcl(
         ("bus_bits", str(8 * build["BUS_BYTES"])),
         ("burst_beats", str(build["MAX_BURST_BEATS"])),
         ("reads_in_flight", str(build["READS_IN_FLIGHT"])),
+        ("writes_in_flight", str(description.data["axi"]["writes_in_flight"])),
         ("vlnv", description.vlnv),
         ("vendor", names["vendor"]),
         ("library", names["library"]),

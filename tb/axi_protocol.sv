@@ -2,9 +2,9 @@
 // binds one to each port of the kernel.
 //
 //   of the kernel   valid and payload hold until ready; bursts are aligned, at most MAX_BURST_BEATS long and do not cross
-//                   4 KB; at most READS_IN_FLIGHT reads are incomplete; write data follow their address, with WLAST on
-//                   the last beat and nowhere else; at most WRITES_IN_FLIGHT responses are awaited; nothing valid comes out
-//                   of reset; no burst is under way when a command is done
+//                   4 KB; at most READS_IN_FLIGHT reads are incomplete; a write's data are as many as its address says, with
+//                   WLAST on the last beat and nowhere else, whichever of the two comes first; at most WRITES_IN_FLIGHT
+//                   responses are awaited; nothing is valid in a reset; no burst is under way when a command is done
 //   of the memory   (a bench that breaks these proves nothing) no beat without a burst that it is owed to, RLAST on the
 //                   last and nowhere else; no response without a complete write; R and B hold until ready
 //   of `status`     a failed response is not ignored: when the command is done, it has an error code
@@ -47,9 +47,11 @@ module axi_protocol #(
   localparam int unsigned QUEUE = 64;  // bursts that can be under way; the limits are far below
 
   // Beats of the bursts that are under way, oldest first; a burst is there from its address to its last beat.
-  logic [7:0] read_lengths[QUEUE], write_lengths[QUEUE];
+  logic [7:0] read_lengths[QUEUE], write_lengths[QUEUE], data_lengths[QUEUE];
   logic [5:0] read_first, read_next, write_first, write_next;
-  logic [6:0] reads, writes, responses;  // reads and writes without their last beat; writes without their response
+  logic [6:0] reads;                     // without their last beat
+  logic [6:0] addressed, complete;       // writes without their response whose address was taken, and whose last beat was
+  logic address_leads, data_lead;        // of the burst that data come for, and of the one that an address comes for
   logic [7:0] read_beat, write_beat;
   logic failed;  // a response of this command was an error
 
@@ -61,11 +63,13 @@ module axi_protocol #(
   assign write_data    = wvalid && wready;
   assign write_last    = write_beat == write_lengths[write_first];
   assign response      = bvalid && bready;
+  assign address_leads = addressed > complete;
+  assign data_lead     = complete > addressed;
 
   always_ff @(posedge clk) begin
     if (rst) begin
       {read_first, read_next, write_first, write_next} <= '0;
-      {reads, writes, responses}                       <= '0;
+      {reads, addressed, complete}                     <= '0;
       {read_beat, write_beat}                          <= '0;
       failed                                           <= 1'b0;
     end else begin
@@ -82,19 +86,20 @@ module axi_protocol #(
         write_next                <= write_next + 6'd1;
       end
       if (write_data) begin
-        write_beat <= write_last ? 8'd0 : write_beat + 8'd1;
-        if (write_last) write_first <= write_first + 6'd1;
+        write_beat <= wlast ? 8'd0 : write_beat + 8'd1;
+        if (wlast) write_first <= write_first + 6'd1;
+        data_lengths[write_first] <= write_beat;
       end
       reads     <= reads + 7'(read_address) - 7'(read_data && read_last);
-      writes    <= writes + 7'(write_address) - 7'(write_data && write_last);
-      responses <= responses + 7'(write_address) - 7'(response);
+      addressed <= addressed + 7'(write_address) - 7'(response);
+      complete  <= complete + 7'(write_data && wlast) - 7'(response);
       if (done) failed <= 1'b0;
       else if ((read_data && rresp[1]) || (response && bresp[1])) failed <= 1'b1;
     end
   end
 
   // What stood on a channel in the cycle before and was not taken.
-  logic live, was_reset, in_reset, ar_waits, r_waits, aw_waits, w_waits, b_waits;
+  logic live, was_reset, ar_waits, r_waits, aw_waits, w_waits, b_waits;
   logic [63:0] araddr_before, awaddr_before;
   logic [7:0] arlen_before, awlen_before;
   logic [8*BUS_BYTES-1:0] rdata_before, wdata_before;
@@ -105,7 +110,6 @@ module axi_protocol #(
   always_ff @(posedge clk) begin
     live      <= live || rst;
     was_reset <= rst;
-    in_reset  <= rst && was_reset;
     ar_waits  <= !rst && arvalid && !arready;
     r_waits   <= !rst && rvalid && !rready;
     aw_waits  <= !rst && awvalid && !awready;
@@ -128,9 +132,9 @@ module axi_protocol #(
     name: assert (condition) else $error("AXI port %0d breaks the rule %s", PORT, `"name`");
 `endif
   always @(posedge clk) begin
-    // The kernel takes a reset up a clock late: it may still hold a valid in the first clock of one.
-    if (live && was_reset && (in_reset || !rst)) begin
-      `RULE(no_valid_out_of_reset, !arvalid && !awvalid && !wvalid)
+    // From the first clock of a reset to the one after it.
+    if (live && (rst || was_reset)) begin
+      `RULE(no_valid_in_reset, !arvalid && !awvalid && !wvalid)
     end
     if (live && !rst && !was_reset) begin
       if (ar_waits) begin
@@ -155,17 +159,19 @@ module axi_protocol #(
         `RULE(write_is_aligned, awaddr % 64'(BUS_BYTES) == 0)
         `RULE(write_within_4_kb, !crosses(awaddr, awlen))
         `RULE(write_not_too_long, 32'(awlen) < MAX_BURST_BEATS)
-        `RULE(writes_in_flight, 32'(responses) < WRITES_IN_FLIGHT)
-      end
-      if (wvalid) begin
-        `RULE(write_data_follow_their_address, writes != 0)
-        if (writes != 0) begin
-          `RULE(wlast_on_the_last_beat, wlast == write_last)
+        `RULE(writes_in_flight, 32'(addressed) < WRITES_IN_FLIGHT)
+        if (data_lead) begin
+          `RULE(address_is_as_long_as_its_data, awlen == data_lengths[write_next])
+        end else if (!address_leads && wvalid) begin
+          `RULE(address_is_as_long_as_the_data_beside_it, wlast ? awlen == write_beat : awlen > write_beat)
         end
+      end
+      if (wvalid && address_leads) begin
+        `RULE(wlast_on_the_last_beat, wlast == write_last)
       end
       if (done) begin
         `RULE(no_read_left_when_done, reads == 0 && !arvalid)
-        `RULE(no_write_left_when_done, responses == 0 && !awvalid && !wvalid)
+        `RULE(no_write_left_when_done, addressed == 0 && complete == 0 && write_beat == 0 && !awvalid && !wvalid)
         `RULE(no_error_response_ignored, !failed || status != 0)
       end
 `ifndef FORMAL
@@ -176,7 +182,7 @@ module axi_protocol #(
         end
       end
       if (bvalid) begin
-        `RULE(memory_answers_complete_writes, responses > writes)
+        `RULE(memory_answers_complete_writes, addressed != 0 && complete != 0)
       end
       if (r_waits) begin
         `RULE(memory_read_data_hold, rvalid && rdata == rdata_before && rresp == rresp_before && rlast == rlast_before)

@@ -3,7 +3,8 @@ module axi_protocol_ports #(
     parameter int unsigned ENGINES         = 1,
     parameter int unsigned BUS_BYTES       = 8,
     parameter int unsigned MAX_BURST_BEATS = 16,
-    parameter int unsigned READS_IN_FLIGHT = 8
+    parameter int unsigned READS_IN_FLIGHT = 8,
+    parameter int unsigned WRITES_IN_FLIGHT = egret_pkg::AXI_WRITES_IN_FLIGHT
 ) (
     input logic clk,
     input logic rst,
@@ -23,7 +24,8 @@ module axi_protocol_ports #(
         .PORT           (port),
         .BUS_BYTES      (BUS_BYTES),
         .MAX_BURST_BEATS(MAX_BURST_BEATS),
-        .READS_IN_FLIGHT(READS_IN_FLIGHT)
+        .READS_IN_FLIGHT(READS_IN_FLIGHT),
+        .WRITES_IN_FLIGHT(WRITES_IN_FLIGHT)
     ) rules (
         .clk,
         .rst,
@@ -62,7 +64,7 @@ bind egret_core axi_protocol_ports #(
     .READS_IN_FLIGHT(READS_IN_FLIGHT)
 ) axi_rules (
     .clk    (ap_clk),
-    .rst    (rst || !ap_rst_n),  // the memory sees a reset a clock before the core's register of it
+    .rst    (!ap_rst_n),
     .arvalid(m_axi_arvalid),
     .arready(m_axi_arready),
     .araddr (m_axi_araddr),

@@ -59,6 +59,13 @@ async def sound_traffic(port: Port) -> None:
     await port.beats("w", 8, wready=1)
     await port.cycle(bvalid=1, bready=0, bresp=2)
     await port.cycle(bvalid=1, bready=1, bresp=2)
+    # Data ahead of their address, by a whole burst and beside it, and an address in the middle of its data.
+    await port.beats("w", 3)
+    await port.cycle(awvalid=1, awaddr=WRITE, awlen=2, wvalid=1, wlast=0)
+    await port.cycle(awvalid=1, awaddr=WRITE, awlen=1, wvalid=1, wlast=1)
+    await port.cycle(awvalid=1, awaddr=WRITE, awlen=0, wvalid=1, wlast=1)
+    for _ in range(3):
+        await port.cycle(bvalid=1)
     await port.cycle(done=1, status=10, bresp=0)
     await port.cycle(done=1, status=0)
 
@@ -68,11 +75,8 @@ async def break_rule(port: Port) -> None:
     match RULE:
         case "none":
             return
-        case "no_valid_out_of_reset":
+        case "no_valid_in_reset":
             port.dut.rst.value = 1
-            await port.cycle()
-            await port.cycle(awvalid=1)
-            port.dut.rst.value = 0
             await port.cycle(awvalid=1)
         case "arvalid_holds":
             await port.cycle(arvalid=1, arready=0, araddr=READ, arlen=3)
@@ -105,10 +109,13 @@ async def break_rule(port: Port) -> None:
         case "write_not_too_long":
             await port.cycle(awvalid=1, awaddr=WRITE & ~0xFFF, awlen=16)
         case "writes_in_flight":
-            for _ in range(9):
+            for _ in range(9):  # of the eight that the rules' default allows
                 await port.cycle(awvalid=1, awaddr=WRITE, awlen=0)
-        case "write_data_follow_their_address":
-            await port.cycle(wvalid=1, wdata=1, wstrb=255, wlast=1)
+        case "address_is_as_long_as_its_data":
+            await port.beats("w", 2)
+            await port.cycle(awvalid=1, awaddr=WRITE, awlen=0)
+        case "address_is_as_long_as_the_data_beside_it":
+            await port.cycle(awvalid=1, awaddr=WRITE, awlen=1, wvalid=1, wlast=1)
         case "wlast_on_the_last_beat":
             await port.cycle(awvalid=1, awaddr=WRITE, awlen=3)
             await port.beats("w", 4, last_at=2)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import cocotb
 import numpy as np
 import numpy.typing as npt
+from cocotbext.axi import AxiResp
 
 from egret import kernel
 from egret.build_words import words_of
 from kernel_bench import MEMORY_BASE
 from scene import CASE, Scene
 from wrong_headers import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE, wrong_words
+
+ERROR_RESPONSES = (AxiResp.SLVERR, AxiResp.DECERR)
 
 
 def code(status: int) -> str:
@@ -185,10 +188,11 @@ async def read_errors(dut) -> None:  # type: ignore[no-untyped-def]
         for engine in range(CASE.build.engines)
         for field in (0, 2, 3)
     ]
-    for offset in (0, *sections):
+    for number, offset in enumerate((0, *sections)):
+        memory.error_response = ERROR_RESPONSES[number % 2]
         memory.faulty = range(address + offset, address + offset + 8)
         status, _ = await bench.execute(kernel.COMMAND_LOAD, image=address)
-        assert code(status) == "READ_ERROR", f"offset {offset:#x}"
+        assert code(status) == "READ_ERROR", f"offset {offset:#x}, {memory.error_response!r}"
     memory.faulty = None
     status, _ = await bench.execute(kernel.COMMAND_LOAD, image=MEMORY_BASE + memory.size - 128)
     assert code(status) == "READ_ERROR"
@@ -198,6 +202,7 @@ async def read_errors(dut) -> None:  # type: ignore[no-untyped-def]
         status, _ = await bench.execute(kernel.COMMAND_LOAD, image=bench.place(scene.image.data))
         table = image_address + int(words[ENGINE_WORDS + HEADER_WORDS_PER_ENGINE * engine + 4])
         row = scene.image.table_row_beats() * CASE.build.bus_bytes
+        memory.error_response = ERROR_RESPONSES[engine % 2]
         memory.faulty = range(table + 3 * row, table + 4 * row)
         run = await bench.run([0, 1, 2, 3, 4])
         assert code(run.status) == "READ_ERROR"
@@ -208,27 +213,32 @@ async def read_errors(dut) -> None:  # type: ignore[no-untyped-def]
 
 @cocotb.test()
 async def write_errors(dut) -> None:  # type: ignore[no-untyped-def]
-    """WRITE_ERROR from a result, from logits, and from the counters."""
+    """WRITE_ERROR from a result, from logits, and from the counters; the model is gone after each."""
     scene = await begin(dut)
     bench, memory = scene.bench, scene.bench.memory
-    for logits in (False, True):
+    for logits, count in ((False, 4), (True, 4), (False, 1)):
+        memory.error_response = ERROR_RESPONSES[int(logits)]
         await bench.load(scene.image)
         tokens = bench.place(np.zeros(64, np.uint8))
         target = bench.allocate(1 << 15)
         memory.faulty = range(target, target + 64)
         status, _ = await bench.execute(
             kernel.COMMAND_RUN,
-            token_count=4,
+            token_count=count,
             tokens=tokens,
             results=bench.allocate(256) if logits else target,
             logits=target,
             flags=kernel.FLAG_WRITE_LOGITS if logits else 0,
         )
         assert code(status) == "WRITE_ERROR"
+        assert position(status) < count, "a run ends at one of its tokens"
         memory.faulty = None
+    await bench.load(scene.image)
     counters = bench.allocate(kernel.COUNTERS_BYTES)
     memory.faulty = range(counters, counters + 64)
     status, _ = await bench.execute(kernel.COMMAND_QUERY, counters=counters)
-    assert code(status) == "WRITE_ERROR"
+    assert code(status) == "WRITE_ERROR" and position(status) == 0
     memory.faulty = None
+    status, _ = await bench.execute(kernel.COMMAND_RESET)
+    assert code(status) == "NOT_LOADED"
     await works(scene)

@@ -26,6 +26,7 @@ from cocotbext.axi import (
     AxiLiteMaster,
     AxiRBus,
     AxiReadBus,
+    AxiResp,
     AxiSlave,
     AxiWBus,
     AxiWriteBus,
@@ -65,14 +66,27 @@ def memory_port(dut, prefix: str) -> AxiBus:  # type: ignore[no-untyped-def]
     )
 
 
+def answer_errors(port: AxiSlave, memory: Memory) -> None:
+    """Let failed accesses be answered with `memory.error_response`; the bus model itself knows SLVERR only."""
+    for channel, field in ((port.read_if.r_channel, "rresp"), (port.write_if.b_channel, "bresp")):
+
+        async def send(response, send=channel.send, field=field) -> None:  # type: ignore[no-untyped-def]
+            if int(getattr(response, field)) == AxiResp.SLVERR:
+                setattr(response, field, memory.error_response)
+            await send(response)
+
+        channel.send = send
+
+
 class Memory:
-    """The DDR that all ports share. An access outside it, or in `faulty`, gets an error response."""
+    """The DDR that all ports share. An access outside it, or in `faulty`, gets `error_response`."""
 
     def __init__(self, size: int, base: int = MEMORY_BASE) -> None:
         self.base = base
         self.size = size
         self.bytes = np.zeros(size, dtype=np.uint8)
         self.faulty: range | None = None
+        self.error_response = AxiResp.SLVERR
         # the 64-byte lines that the kernel read and wrote, by their addresses
         self.read_lines: set[int] = set()
         self.written_lines: set[int] = set()
@@ -105,6 +119,12 @@ def stalls(seed: int, share: float) -> Iterator[bool]:
             yield paused
 
 
+def until_data_come(valid, channel) -> Iterator[bool]:  # type: ignore[no-untyped-def]
+    """Pause a write address channel while neither the data channel's `valid` is up nor a beat of it was taken."""
+    while True:
+        yield not (valid.value == 1 or not channel.empty())
+
+
 @dataclass(frozen=True)
 class MemoryTiming:
     """How a memory port behaves: stalls, latency, and how many bursts it takes ahead of its answers."""
@@ -118,6 +138,8 @@ class MemoryTiming:
     reads_ahead: int = 2
     writes_ahead: int = 2
     write_beats_ahead: int = 2
+    address_waits_for_data: bool = False
+    """Whether a write's address is taken only when data of it are there, as AXI allows."""
 
 
 def delay_reads(channel, clock, latency: tuple[int, int], draw: random.Random) -> None:  # type: ignore[no-untyped-def]
@@ -197,7 +219,9 @@ class KernelBench:
             )
             for engine in range(build.engines)
         ]
-        for port in self.ports:  # a line per beat is too much, and so is one per beat that is to fail
+        for port in self.ports:
+            answer_errors(port, self.memory)
+            # a line per beat is too much, and so is one per beat that is to fail
             port.read_if.log.setLevel("ERROR")
             port.write_if.log.setLevel("ERROR")
         self.control.read_if.log.setLevel("WARNING")
@@ -238,6 +262,9 @@ class KernelBench:
             channels["ar"].queue_occupancy_limit = timing.reads_ahead
             channels["aw"].queue_occupancy_limit = timing.writes_ahead
             channels["w"].queue_occupancy_limit = timing.write_beats_ahead
+            if timing.address_waits_for_data:
+                valid = getattr(self.dut, f"m_axi_gmem{index}_wvalid")
+                channels["aw"].set_pause_generator(until_data_come(valid, channels["w"]))
             draw = random.Random(seed + 16 * index + 5)
             clock = self.dut.ap_clk
             delay_reads(channels["ar"], clock, timing.latency, draw)

@@ -72,6 +72,30 @@ async def a_command_restarts_by_itself(dut) -> None:  # type: ignore[no-untyped-
 
 
 @cocotb.test()
+async def arguments_are_those_at_the_start(dut) -> None:  # type: ignore[no-untyped-def]
+    """What is written to the argument registers while a command runs is for the next one."""
+    scene = Scene(dut)
+    await scene.start()
+    bench, tokens = scene.bench, scene.tokens(4)
+    results = bench.allocate(4 * kernel.RESULT_BYTES)
+    await bench.start(
+        kernel.COMMAND_RUN,
+        tokens=bench.place(np.array(tokens, dtype=np.uint32).view(np.uint8)),
+        token_count=4,
+        results=results,
+    )
+    for name, value in (("command", 0xFFFF), ("flags", 1), ("token_count", 1 << 20)):
+        await bench.write_register(name, value)
+    for name in ("tokens", "results", "counters", "logits", "image"):
+        await bench.write_register(name, 12)
+    await with_timeout(RisingEdge(dut.interrupt), TIMEOUT_CYCLES * CLOCK_NS, "ns")
+    assert await bench.read_register("status") == 0
+    assert await bench.read_register("token_count") == 1 << 20, "a register reads as it was written"
+    record = bench.view(results, 4 * kernel.RESULT_BYTES).view(np.uint32).reshape(4, -1)
+    np.testing.assert_array_equal(record[:, 0], scene.reference.run(tokens).argmax)
+
+
+@cocotb.test()
 async def writes_stay_in_their_buffers(dut) -> None:  # type: ignore[no-untyped-def]
     """A run writes its results, its logits and its counters, and not a line more."""
     scene = Scene(dut)

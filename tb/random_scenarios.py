@@ -198,7 +198,9 @@ def draw_timing(draw: random.Random, kind: str) -> MemoryTiming:
             write_beats_ahead=128,
         )
     if kind == "slow to write":
-        return MemoryTiming(stalls={"aw": 0.9, "w": 0.8}, reads_ahead=4, writes_ahead=1, write_beats_ahead=1)
+        return MemoryTiming(
+            stalls={"aw": 0.9, "w": 0.8}, latency=(0, 200), reads_ahead=4, writes_ahead=1, write_beats_ahead=1
+        )
     return MemoryTiming(
         stalls={channel: draw.choice((0.0, 0.2, 0.5)) for channel in ("ar", "r", "aw", "w", "b")},
         latency=draw.choice(((0, 0), (0, 12), (30, 30))),
@@ -206,4 +208,5 @@ def draw_timing(draw: random.Random, kind: str) -> MemoryTiming:
         reads_ahead=draw.choice((1, 2, 4)),
         writes_ahead=draw.choice((1, 2, 8)),
         write_beats_ahead=draw.choice((1, 2, 64)),
+        address_waits_for_data=draw.random() < 0.3,
     )

@@ -7,12 +7,15 @@ import cocotb
 from kernel_bench import MemoryTiming
 from scene import SEED, Scene
 
-DEEP_AND_SLOW = MemoryTiming(stalls={}, latency=(60, 60), reads_ahead=16)
+DEEP_AND_SLOW = MemoryTiming(stalls={}, latency=(60, 60), reads_ahead=16, address_waits_for_data=True)
 
 
 @cocotb.test()
 async def runs_equal_the_reference_on_a_slow_memory(dut) -> None:  # type: ignore[no-untyped-def]
-    """Marks of several layers reach the column fetcher's head together, with beats right behind them."""
+    """Marks of several layers reach the column fetcher's head together, with beats right behind them.
+
+    And a write's address is taken only when its data are there.
+    """
     scene = Scene(dut)
     scene.bench.set_timing(DEEP_AND_SLOW, SEED)
     await scene.start()

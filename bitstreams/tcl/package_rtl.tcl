@@ -59,7 +59,7 @@ proc egret::package_rtl {} {
         }
         add_parameters $interface [list PROTOCOL AXI4 ADDR_WIDTH 64 DATA_WIDTH $bus_bits \
             READ_WRITE_MODE READ_WRITE SUPPORTS_NARROW_BURST 0 MAX_BURST_LENGTH $burst_beats \
-            NUM_READ_OUTSTANDING $reads_in_flight NUM_WRITE_OUTSTANDING 1]
+            NUM_READ_OUTSTANDING $reads_in_flight NUM_WRITE_OUTSTANDING $writes_in_flight]
         set space [ipx::add_address_space Data_$bus $core]
         set_property range 16E $space
         set_property width 64 $space

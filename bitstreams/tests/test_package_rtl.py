@@ -101,6 +101,7 @@ def test_ports_keep_as_much_in_flight_as_the_kernel(core: Core, board: str) -> N
     for engine in range(build["ENGINES"]):
         parameters = core.interfaces[f"m_axi_gmem{engine}"].parameters
         assert parameters["NUM_READ_OUTSTANDING"] == str(build["READS_IN_FLIGHT"])
+        assert parameters["NUM_WRITE_OUTSTANDING"] == str(DESCRIPTION.data["axi"]["writes_in_flight"])
         assert parameters["MAX_BURST_LENGTH"] == str(build["MAX_BURST_BEATS"])
         assert parameters["DATA_WIDTH"] == str(8 * build["BUS_BYTES"])
         assert core.spaces[f"Data_m_axi_gmem{engine}"] == {"range": "16E", "width": "64"}

@@ -5,7 +5,7 @@
 //                 responses hold until they are taken, and are OKAY
 //   it goes on    a request is taken at once unless the response before it waits for the host
 //   registers     an argument register, whichever, is what the writes to it have made of it, byte by byte (strobes), and
-//                 changes by nothing else; a read gives it, and its port shows it
+//                 changes by nothing else; a read gives it, and from a start on its port shows what it was then
 //   start         once for each AP_START that is written while the kernel is idle, and after each end with AUTO_RESTART;
 //                 never while a command runs
 //   done          a read of CTRL gives AP_DONE, AP_READY and AP_IDLE as they are, and clears the first two; no end is lost,
@@ -30,7 +30,8 @@
   // -- the plain registers: one argument register of the solver's choice
   (* anyconst *) logic [6:0] chosen;
   logic is_argument;
-  logic [31:0] port, word;
+  logic [31:0] port, word, word_at_start;
+  logic has_started;
   always_comb begin
     is_argument = 1'b1;
     port        = '0;
@@ -52,11 +53,33 @@
     endcase
   end
 
+  logic [31:0] register;
+  always_comb begin
+    case (chosen)
+      egret_pkg::REG_COMMAND:     register = next_command;
+      egret_pkg::REG_FLAGS:       register = next_flags;
+      egret_pkg::REG_TOKEN_COUNT: register = next_token_count;
+      egret_pkg::REG_IMAGE_1:     register = next_image_address[31:0];
+      egret_pkg::REG_IMAGE_2:     register = next_image_address[63:32];
+      egret_pkg::REG_TOKENS_1:    register = next_tokens_address[31:0];
+      egret_pkg::REG_TOKENS_2:    register = next_tokens_address[63:32];
+      egret_pkg::REG_RESULTS_1:   register = next_results_address[31:0];
+      egret_pkg::REG_RESULTS_2:   register = next_results_address[63:32];
+      egret_pkg::REG_LOGITS_1:    register = next_logits_address[31:0];
+      egret_pkg::REG_LOGITS_2:    register = next_logits_address[63:32];
+      egret_pkg::REG_COUNTERS_1:  register = next_counters_address[31:0];
+      default:                    register = next_counters_address[63:32];
+    endcase
+  end
+
   logic taken, asked;  // a write, a read
   assign taken = s_axi_awvalid && s_axi_awready;
   assign asked = s_axi_arvalid && s_axi_arready;
 
   always_ff @(posedge clk) begin
+    if (rst) has_started <= 1'b0;
+    else if (start) has_started <= 1'b1;
+    if (start) word_at_start <= word;
     if (rst) begin
       word <= '0;
     end else if (taken && {s_axi_awaddr[6:2], 2'b00} == chosen) begin
@@ -142,7 +165,11 @@
       if (r_waits && live) data_hold : assert (s_axi_rvalid && s_axi_rdata == rdata_before);
       if (s_axi_awvalid && s_axi_wvalid && (!s_axi_bvalid || s_axi_bready)) writes_are_taken : assert (taken);
       if (s_axi_arvalid && (!s_axi_rvalid || s_axi_rready)) reads_are_taken : assert (asked);
-      if (is_argument) argument_is_what_was_written : assert (port == word);
+      if (is_argument && has_started) argument_is_what_was_written : assert (port == word_at_start);
+      if (chosen == egret_pkg::REG_COMMAND && has_started) begin
+        generating_is_decoded : assert (generating == (word_at_start == egret_pkg::COMMAND_GENERATE));
+      end
+      if (is_argument) register_is_what_was_written : assert (register == word);
       if (s_axi_rvalid && foreseen) answer_is_right : assert (s_axi_rdata == answer);
       starts_when_due : assert (start == (due && !running));
       not_while_running : assert (!(start && running));

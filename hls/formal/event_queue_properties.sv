@@ -90,7 +90,7 @@
   logic taken;
   assign taken = request_valid && request_ready;
   logic [ENGINES-1:0][15:0] out, appended;
-  logic all_out, sizes_agree, reads_agree, nothing_unread;
+  logic all_out, sizes_agree, copies_agree, reads_agree, nothing_unread;
   always_ff @(posedge clk) begin
     for (int e = 0; e < ENGINES; e++) begin
       if (rst || (append_start && append_layer == layer_of)) appended[e] <= '0;
@@ -100,13 +100,15 @@
     end
   end
   always_comb begin
-    {all_out, sizes_agree, reads_agree, nothing_unread} = '1;
+    {all_out, sizes_agree, copies_agree, reads_agree, nothing_unread} = '1;
     for (int e = 0; e < ENGINES; e++) begin
       if (out[e] != appended[e]) all_out = 1'b0;
       if (appended[e] != length[e][layer_of] || 32'(appended[e]) > CAPACITY) sizes_agree = 1'b0;
       if (read_index[e] != out[e] + 16'(offering && 32'(offered_engine) == e)
           || read_index[e] > length[e][wanted.layer]) reads_agree = 1'b0;
       if (read_index[e] != length[e][wanted.layer]) nothing_unread = 1'b0;
+      if (update_length[e] != (updating ? length[e][updated] : 16'd0)) copies_agree = 1'b0;
+      if (play_busy && playing_length[e] != length[e][wanted.layer]) copies_agree = 1'b0;
     end
   end
 
@@ -161,6 +163,7 @@
       // How the registers stand to that: induction starts from states that have it.
       is_there : assert (there == (appended[engine_of] > place_of));
       sizes : assert (sizes_agree);
+      copies : assert (copies_agree && (!play_busy || playing_grows == growing[wanted.layer]));
       growing_is_right : assert (growing[layer_of] == (updating && updated == layer_of));
       layer_is_there : assert (!updating || 32'(updated) < MAX_LAYERS);
       if (play_busy || was_busy) begin

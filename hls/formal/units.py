@@ -42,7 +42,12 @@ class Unit:
         )
 
 
-_FETCHER = (RTL / "kernel_types_pkg.sv", RTL / "block_memory.sv", RTL / "sync_fifo.sv")
+_FETCHER = (
+    RTL / "kernel_types_pkg.sv",
+    RTL / "block_memory.sv",
+    RTL / "sync_fifo.sv",
+    RTL / "burst_split.sv",
+)
 
 UNITS = (
     Unit(
@@ -70,11 +75,30 @@ UNITS = (
         ),
     ),
     Unit(
+        "burst_split",
+        1,
+        (
+            ("if (near_boundary) burst_beats = 9'(beats_to_boundary);", ""),
+            ("beats < 24'(MAX_BURST_BEATS)", "beats < 24'(MAX_BURST_BEATS - 1)"),
+            ("{1'b0, page_position} > ", "{1'b0, page_position} > 1 + "),
+            ("end_in_page[24:BOUNDARY_BITS] == '0", "end_in_page[24:BOUNDARY_BITS+1] == '0"),
+        ),
+        cover_depth=2,
+    ),
+    Unit("burst_split", 1, parameters=(("BUS_BYTES", 16), ("MAX_BURST_BEATS", 64)), cover_depth=2),
+    Unit(
         "axi_writer",
         2,
         (
-            ("if (near_boundary) longest_burst = 9'(beats_to_boundary);", ""),
             ("32'(responses) < RESPONSES_AHEAD", "32'(responses) <= RESPONSES_AHEAD"),
+            ("&& (!m_axi_awvalid || m_axi_awready)", ""),
+            ("assign data_ready    = state == DATA && m_axi_wready;", "assign data_ready = m_axi_wready;"),
+            ("m_axi_wstrb   = '1", "m_axi_wstrb   = '1 >> 1"),
+            # a burst begins a beat early after a cut
+            (
+                "{1'b0}}, burst_beats, {BEAT_SHIFT",
+                "{1'b0}}, burst_beats - 9'(burst_beats < 9'(MAX_BURST_BEATS)), {BEAT_SHIFT",
+            ),
             ("beats_left == 9'd1", "beats_left == 9'd2"),
             ("if (m_axi_awready) m_axi_awvalid", "m_axi_awvalid"),
             ("remaining == '0 ? IDLE : MEASURE", "IDLE"),
@@ -82,7 +106,19 @@ UNITS = (
             ("m_axi_bresp[1];", "m_axi_bresp == 2'b11;"),
         ),
         parameters=(("MAX_BURST_BEATS", 4),),
+        helpers=(RTL / "egret_pkg.sv", RTL / "burst_split.sv"),
         cover_depth=28,
+    ),
+    # As on the boards.
+    *(
+        Unit(
+            "axi_writer",
+            2,
+            parameters=(("BUS_BYTES", bus_bytes), ("MAX_BURST_BEATS", beats)),
+            helpers=(RTL / "egret_pkg.sv", RTL / "burst_split.sv"),
+            cover_depth=28,
+        )
+        for bus_bytes, beats in ((8, 16), (16, 64))
     ),
     Unit(
         "control_registers",
@@ -91,12 +127,13 @@ UNITS = (
             ("(!s_axi_bvalid || s_axi_bready);", "1'b1;"),
             ("assign s_axi_wready  = write;", "assign s_axi_wready  = 1'b1;"),
             ("else if (s_axi_rready) begin", "else begin"),
-            ("flags <= (flags & ~mask) | (s_axi_wdata & mask)", "flags <= s_axi_wdata"),
+            ("next_flags <= (next_flags & ~mask) | (s_axi_wdata & mask)", "next_flags <= s_axi_wdata"),
+            ("if (start) begin", "begin"),
             (
-                "tokens_address[63:32] <= (tokens_address[63:32]",
-                "tokens_address[63:32] <= (tokens_address[31:0]",
+                "next_tokens_address[63:32] <= (next_tokens_address[63:32]",
+                "next_tokens_address[63:32] <= (next_tokens_address[31:0]",
             ),
-            ("s_axi_rdata <= logits_address[63:32]", "s_axi_rdata <= logits_address[31:0]"),
+            ("s_axi_rdata <= next_logits_address[63:32]", "s_axi_rdata <= next_logits_address[31:0]"),
             ("ap_start && ap_idle", "ap_start"),
             ("ap_start     <= auto_restart", "ap_start     <= 1'b0"),
             ("interrupt_status ^ s_axi_wdata[1:0]", "interrupt_status & ~s_axi_wdata[1:0]"),
@@ -109,7 +146,6 @@ UNITS = (
         "column_fetcher",
         2,
         (
-            ("if (near_boundary) longest_burst = 9'(beats_to_boundary);", ""),
             ("after_beat > columns_beats", "after_beat > columns_beats + 32'd1"),
             ("recurrent_beat < forward_beat", "1'b0"),
             ("|| beyond_section ||", "||"),
@@ -157,8 +193,8 @@ UNITS = (
         2,
         (
             ("if (append_start) length[e][append_layer] <= '0;", ""),
-            ("position_base[event_layer] + length", "length"),
-            ("left == '0 && !growing[current.layer]", "left == '0"),
+            ("position_base[event_layer] + update_length", "update_length"),
+            ("left == '0 && !playing_grows", "left == '0"),
             ("current_base <= position_base[play.layer]", "current_base <= '0"),
             ("playing && (!offering || request_ready)", "playing"),
             ("if (can_read && left[engine]) begin", "if (can_read) begin"),

@@ -1,5 +1,5 @@
-// Writes blocks of whole beats: splits a job (address, beats) into bursts of at most MAX_BURST_BEATS that do not
-// cross a 4 KB boundary, takes the data from a stream, and waits for the responses.
+// Writes blocks of whole beats: splits a job (address, beats) into bursts (burst_split), takes the data from a stream, and
+// waits for the responses. Data do not wait for their address to be taken: a subordinate may wait for them first.
 module axi_writer #(
     parameter int unsigned BUS_BYTES       = 8,
     parameter int unsigned MAX_BURST_BEATS = 16
@@ -34,8 +34,7 @@ module axi_writer #(
 );
 
   localparam int unsigned BEAT_SHIFT = $clog2(BUS_BYTES);
-  localparam int unsigned BOUNDARY_BITS = 12 - BEAT_SHIFT;
-  localparam int unsigned RESPONSES_AHEAD = 4;
+  localparam int unsigned RESPONSES_AHEAD = egret_pkg::AXI_WRITES_IN_FLIGHT;
 
   typedef enum logic [1:0] {
     IDLE,
@@ -52,29 +51,24 @@ module axi_writer #(
   logic [8:0] burst_beats, beats_left;
   logic [2:0] responses;
 
-  logic [BOUNDARY_BITS-1:0] page_position, beats_to_boundary;  // the latter 0 at the start of a page
-  logic [24:0] end_in_page;
-  logic near_boundary, job_is_shorter;
   logic [8:0] longest_burst;
-  assign page_position     = address_low[11:BEAT_SHIFT];
-  assign beats_to_boundary = -page_position;
-  assign near_boundary     = {1'b0, page_position} > (BOUNDARY_BITS + 1)'((32'd1 << BOUNDARY_BITS) - MAX_BURST_BEATS);
-  assign end_in_page       = {1'b0, remaining} + 25'(page_position);
-  assign job_is_shorter    = near_boundary ? end_in_page[24:BOUNDARY_BITS] == '0 : remaining < 24'(MAX_BURST_BEATS);
-  always_comb begin
-    longest_burst = 9'(MAX_BURST_BEATS);
-    if (near_boundary) longest_burst = 9'(beats_to_boundary);
-    if (job_is_shorter) longest_burst = remaining[8:0];
-  end
+  burst_split #(
+      .BUS_BYTES(BUS_BYTES),
+      .MAX_BURST_BEATS(MAX_BURST_BEATS)
+  ) split (
+      .page_position(address_low[11:BEAT_SHIFT]),
+      .beats        (remaining),
+      .burst_beats  (longest_burst)
+  );
 
   logic address_issue, beat, response;
   assign job_ready     = state == IDLE;
-  assign address_issue = state == ADDRESS && 32'(responses) < RESPONSES_AHEAD;
-  assign m_axi_wvalid  = state == DATA && data_valid && !m_axi_awvalid;
+  assign address_issue = state == ADDRESS && 32'(responses) < RESPONSES_AHEAD && (!m_axi_awvalid || m_axi_awready);
+  assign m_axi_wvalid  = state == DATA && data_valid;
   assign m_axi_wdata   = data;
   assign m_axi_wstrb   = '1;
   assign m_axi_wlast   = beats_left == 9'd1;
-  assign data_ready    = state == DATA && m_axi_wready && !m_axi_awvalid;
+  assign data_ready    = state == DATA && m_axi_wready;
   assign beat          = m_axi_wvalid && m_axi_wready;
   assign m_axi_bready  = 1'b1;
   assign response      = m_axi_bvalid;

@@ -3,8 +3,7 @@
 //   look up   where a neuron's forward column begins, where it ends and the recurrent one begins, and where that
 //             ends: three pointers in a row, each from another of four memories, so all in one cycle
 //   check     two registers later: are the columns in order, and have they beats at all?
-//   split     a job (address, beats) into bursts: at most MAX_BURST_BEATS, never across a 4 KB boundary,
-//             at most READS_IN_FLIGHT requested and not complete
+//   split     a job (address, beats) into bursts (burst_split), at most READS_IN_FLIGHT requested and not complete
 //   route     each job left a descriptor in a queue; beats are matched with descriptors in order
 //
 // The two columns of a neuron stand side by side in memory and are one job: a port takes only so many bursts at a
@@ -65,11 +64,7 @@ module column_fetcher #(
   // a cycle after the beat, and the first read of what was waiting for it a cycle after `mark_done`.
   localparam int unsigned MARK_DELAY = 3;
 
-  initial begin
-    if (BUS_BYTES != 8 && BUS_BYTES != 16) $error("column_fetcher: BUS_BYTES must be 8 or 16");
-    if (MAX_BURST_BEATS < 1 || MAX_BURST_BEATS > 256) $error("column_fetcher: MAX_BURST_BEATS must be 1 to 256");
-    if (MAX_BURST_BEATS * BUS_BYTES > 4096) $error("column_fetcher: a burst must fit in 4 KB");
-  end
+  initial if (BUS_BYTES != 8 && BUS_BYTES != 16) $error("column_fetcher: BUS_BYTES must be 8 or 16");
 
   typedef struct packed {
     kernel_types_pkg::destination_e destination;
@@ -220,7 +215,7 @@ module column_fetcher #(
   logic        burst_issue, job_done;
 
   descriptor_t new_descriptor, descriptor;
-  logic descriptor_push, descriptor_full, descriptor_pop, descriptor_empty;
+  logic descriptor_push, descriptor_full, descriptor_pop, descriptor_empty, marks_full;
   assign checked_advance = checked_valid && !descriptor_full && !marks_full && (!needs_job || job_ready);
   assign descriptor_push = checked_advance && needs_job;
   always_ff @(posedge clk) begin
@@ -257,20 +252,24 @@ module column_fetcher #(
   logic burst_complete;
   assign burst_complete = m_axi_rvalid && m_axi_rready && m_axi_rlast;
 
-  // The longest burst from a byte address: up to the job's end, the limit, or the 4 KB boundary.
-  localparam int unsigned BOUNDARY_BITS = 12 - BEAT_SHIFT;
-  function automatic logic [8:0] longest_burst(input logic [BOUNDARY_BITS-1:0] page_position, input logic [23:0] beats);
-    logic [BOUNDARY_BITS-1:0] beats_to_boundary;  // 0 at the start of a page
-    logic [24:0] end_in_page;
-    logic near_boundary, job_is_shorter;
-    beats_to_boundary = -page_position;
-    near_boundary     = {1'b0, page_position} > (BOUNDARY_BITS + 1)'((32'd1 << BOUNDARY_BITS) - MAX_BURST_BEATS);
-    end_in_page       = {1'b0, beats} + 25'(page_position);
-    job_is_shorter    = near_boundary ? end_in_page[24:BOUNDARY_BITS] == '0 : beats < 24'(MAX_BURST_BEATS);
-    longest_burst     = 9'(MAX_BURST_BEATS);
-    if (near_boundary) longest_burst = 9'(beats_to_boundary);
-    if (job_is_shorter) longest_burst = beats[8:0];
-  endfunction
+  // A job's first burst is known with it, each next one the cycle after what it is made from.
+  logic [8:0] first_burst, next_burst;
+  burst_split #(
+      .BUS_BYTES(BUS_BYTES),
+      .MAX_BURST_BEATS(MAX_BURST_BEATS)
+  ) split_first (
+      .page_position(checked_low[11:BEAT_SHIFT]),
+      .beats        (checked_beats),
+      .burst_beats  (first_burst)
+  );
+  burst_split #(
+      .BUS_BYTES(BUS_BYTES),
+      .MAX_BURST_BEATS(MAX_BURST_BEATS)
+  ) split_next (
+      .page_position(job_low[11:BEAT_SHIFT]),
+      .beats        (job_beats),
+      .burst_beats  (next_burst)
+  );
 
   assign burst_issue = job_valid && burst_known && (!m_axi_arvalid || m_axi_arready)
                        && in_flight < FLIGHT_BITS'(READS_IN_FLIGHT);
@@ -286,9 +285,7 @@ module column_fetcher #(
       job_low   <= job_low + {{(24 - BEAT_SHIFT) {1'b0}}, burst_beats, {BEAT_SHIFT{1'b0}}};
       job_beats <= job_beats - 24'(burst_beats);
     end
-    // A job's first burst is known with it, each next one the cycle after what it is made from.
-    burst_beats <= job_ready ? longest_burst(checked_low[11:BEAT_SHIFT], checked_beats)
-                             : longest_burst(job_low[11:BEAT_SHIFT], job_beats);
+    burst_beats <= job_ready ? first_burst : next_burst;
     if (burst_issue) begin
       m_axi_araddr <= {job_high + 32'(job_low[32]), job_low[31:0]};
       m_axi_arlen  <= 8'(burst_beats - 9'd1);
@@ -342,7 +339,7 @@ module column_fetcher #(
   //    wait, so `past_mark` is -16 to 16.
   localparam int unsigned COUNT_BITS = 6;
   logic [COUNT_BITS-1:0] pushed, popped, marked_push, past_mark;
-  logic mark_push, mark, marks_full, marks_empty;
+  logic mark_push, mark, marks_empty;
   assign mark_push = checked_advance && checked.kind == kernel_types_pkg::REQUEST_MARK;
   assign past_mark = popped - marked_push;
   assign mark      = !marks_empty && !past_mark[COUNT_BITS-1];

@@ -27,7 +27,9 @@ module control_registers (
     input  logic        done,   // pulse: the command is over and `status` is valid
     input  logic [31:0] status,
 
+    // -- of the command that was started last
     output logic [31:0] command,
+    output logic        generating,  // it is GENERATE
     output logic [31:0] flags,
     output logic [31:0] token_count,
     output logic [63:0] image_address,
@@ -36,6 +38,23 @@ module control_registers (
     output logic [63:0] logits_address,
     output logic [63:0] counters_address
 );
+
+  // -- arguments: what is written is for the next start; a command keeps those that it started with
+  logic [31:0] next_command, next_flags, next_token_count;
+  logic [63:0] next_image_address, next_tokens_address, next_results_address, next_logits_address, next_counters_address;
+  always_ff @(posedge clk) begin
+    if (start) begin
+      command          <= next_command;
+      generating       <= next_command == egret_pkg::COMMAND_GENERATE;
+      flags            <= next_flags;
+      token_count      <= next_token_count;
+      image_address    <= next_image_address;
+      tokens_address   <= next_tokens_address;
+      results_address  <= next_results_address;
+      logits_address   <= next_logits_address;
+      counters_address <= next_counters_address;
+    end
+  end
 
   // -- write channel: address and data are taken together
   logic write;
@@ -58,29 +77,29 @@ module control_registers (
 
   always_ff @(posedge clk) begin
     if (rst) begin
-      command          <= '0;
-      flags            <= '0;
-      token_count      <= '0;
-      image_address    <= '0;
-      tokens_address   <= '0;
-      results_address  <= '0;
-      logits_address   <= '0;
-      counters_address <= '0;
+      next_command          <= '0;
+      next_flags            <= '0;
+      next_token_count      <= '0;
+      next_image_address    <= '0;
+      next_tokens_address   <= '0;
+      next_results_address  <= '0;
+      next_logits_address   <= '0;
+      next_counters_address <= '0;
     end else if (write) begin
       case (write_offset)
-        egret_pkg::REG_COMMAND:     command <= (command & ~mask) | (s_axi_wdata & mask);
-        egret_pkg::REG_FLAGS:       flags <= (flags & ~mask) | (s_axi_wdata & mask);
-        egret_pkg::REG_TOKEN_COUNT: token_count <= (token_count & ~mask) | (s_axi_wdata & mask);
-        egret_pkg::REG_IMAGE_1:     image_address[31:0] <= (image_address[31:0] & ~mask) | (s_axi_wdata & mask);
-        egret_pkg::REG_IMAGE_2:     image_address[63:32] <= (image_address[63:32] & ~mask) | (s_axi_wdata & mask);
-        egret_pkg::REG_TOKENS_1:    tokens_address[31:0] <= (tokens_address[31:0] & ~mask) | (s_axi_wdata & mask);
-        egret_pkg::REG_TOKENS_2:    tokens_address[63:32] <= (tokens_address[63:32] & ~mask) | (s_axi_wdata & mask);
-        egret_pkg::REG_RESULTS_1:   results_address[31:0] <= (results_address[31:0] & ~mask) | (s_axi_wdata & mask);
-        egret_pkg::REG_RESULTS_2:   results_address[63:32] <= (results_address[63:32] & ~mask) | (s_axi_wdata & mask);
-        egret_pkg::REG_LOGITS_1:    logits_address[31:0] <= (logits_address[31:0] & ~mask) | (s_axi_wdata & mask);
-        egret_pkg::REG_LOGITS_2:    logits_address[63:32] <= (logits_address[63:32] & ~mask) | (s_axi_wdata & mask);
-        egret_pkg::REG_COUNTERS_1:  counters_address[31:0] <= (counters_address[31:0] & ~mask) | (s_axi_wdata & mask);
-        egret_pkg::REG_COUNTERS_2:  counters_address[63:32] <= (counters_address[63:32] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_COMMAND:     next_command <= (next_command & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_FLAGS:       next_flags <= (next_flags & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_TOKEN_COUNT: next_token_count <= (next_token_count & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_IMAGE_1:     next_image_address[31:0] <= (next_image_address[31:0] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_IMAGE_2:     next_image_address[63:32] <= (next_image_address[63:32] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_TOKENS_1:    next_tokens_address[31:0] <= (next_tokens_address[31:0] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_TOKENS_2:    next_tokens_address[63:32] <= (next_tokens_address[63:32] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_RESULTS_1:   next_results_address[31:0] <= (next_results_address[31:0] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_RESULTS_2:   next_results_address[63:32] <= (next_results_address[63:32] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_LOGITS_1:    next_logits_address[31:0] <= (next_logits_address[31:0] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_LOGITS_2:    next_logits_address[63:32] <= (next_logits_address[63:32] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_COUNTERS_1:  next_counters_address[31:0] <= (next_counters_address[31:0] & ~mask) | (s_axi_wdata & mask);
+        egret_pkg::REG_COUNTERS_2:  next_counters_address[63:32] <= (next_counters_address[63:32] & ~mask) | (s_axi_wdata & mask);
         default:         ;
       endcase
     end
@@ -151,19 +170,19 @@ module control_registers (
         egret_pkg::REG_GIER:        s_axi_rdata <= {31'd0, global_enable};
         egret_pkg::REG_IP_IER:      s_axi_rdata <= {30'd0, interrupt_enable};
         egret_pkg::REG_IP_ISR:      s_axi_rdata <= {30'd0, interrupt_status};
-        egret_pkg::REG_COMMAND:     s_axi_rdata <= command;
-        egret_pkg::REG_FLAGS:       s_axi_rdata <= flags;
-        egret_pkg::REG_TOKEN_COUNT: s_axi_rdata <= token_count;
-        egret_pkg::REG_IMAGE_1:     s_axi_rdata <= image_address[31:0];
-        egret_pkg::REG_IMAGE_2:     s_axi_rdata <= image_address[63:32];
-        egret_pkg::REG_TOKENS_1:    s_axi_rdata <= tokens_address[31:0];
-        egret_pkg::REG_TOKENS_2:    s_axi_rdata <= tokens_address[63:32];
-        egret_pkg::REG_RESULTS_1:   s_axi_rdata <= results_address[31:0];
-        egret_pkg::REG_RESULTS_2:   s_axi_rdata <= results_address[63:32];
-        egret_pkg::REG_LOGITS_1:    s_axi_rdata <= logits_address[31:0];
-        egret_pkg::REG_LOGITS_2:    s_axi_rdata <= logits_address[63:32];
-        egret_pkg::REG_COUNTERS_1:  s_axi_rdata <= counters_address[31:0];
-        egret_pkg::REG_COUNTERS_2:  s_axi_rdata <= counters_address[63:32];
+        egret_pkg::REG_COMMAND:     s_axi_rdata <= next_command;
+        egret_pkg::REG_FLAGS:       s_axi_rdata <= next_flags;
+        egret_pkg::REG_TOKEN_COUNT: s_axi_rdata <= next_token_count;
+        egret_pkg::REG_IMAGE_1:     s_axi_rdata <= next_image_address[31:0];
+        egret_pkg::REG_IMAGE_2:     s_axi_rdata <= next_image_address[63:32];
+        egret_pkg::REG_TOKENS_1:    s_axi_rdata <= next_tokens_address[31:0];
+        egret_pkg::REG_TOKENS_2:    s_axi_rdata <= next_tokens_address[63:32];
+        egret_pkg::REG_RESULTS_1:   s_axi_rdata <= next_results_address[31:0];
+        egret_pkg::REG_RESULTS_2:   s_axi_rdata <= next_results_address[63:32];
+        egret_pkg::REG_LOGITS_1:    s_axi_rdata <= next_logits_address[31:0];
+        egret_pkg::REG_LOGITS_2:    s_axi_rdata <= next_logits_address[63:32];
+        egret_pkg::REG_COUNTERS_1:  s_axi_rdata <= next_counters_address[31:0];
+        egret_pkg::REG_COUNTERS_2:  s_axi_rdata <= next_counters_address[63:32];
         egret_pkg::REG_STATUS:      s_axi_rdata <= status;
         egret_pkg::REG_STATUS_CTRL: s_axi_rdata <= {31'd0, status_valid};
         default:         s_axi_rdata <= '0;

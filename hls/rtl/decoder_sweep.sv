@@ -79,6 +79,7 @@ module decoder_sweep #(
       write_group    <= group_complete ? write_group_now + 1'b1 : write_group_now;
     end
   end
+  logic [15:0] group;  // being swept
   block_memory #(
       .WIDTH(RECORD_BITS * LANES),
       .DEPTH(LOGIT_DEPTH)
@@ -94,7 +95,6 @@ module decoder_sweep #(
 
   // -- stage 0: walk the groups
   logic sweeping, issue, with_logits;
-  logic [15:0] group;
   logic [31:0] base_word;  // lane 0's word
   logic [2:0] groups_ahead;
   logic group_written;
@@ -131,6 +131,7 @@ module decoder_sweep #(
     base_word_1 <= base_word;
   end
 
+  logic picking;  // the sweep is over, and the lanes' best move past each other
   logic signed [LANES-1:0][31:0] logit_3, lane_best;
   logic [LANES-1:0][31:0] lane_word;
   logic [LANES-1:0] lane_valid;
@@ -174,7 +175,7 @@ module decoder_sweep #(
   end
 
   // -- compare the lanes: pick one, a cycle later compare it
-  logic sweep_over, picking, comparing;
+  logic sweep_over, comparing;
   logic [LANE_BITS-1:0] picked;
   logic picked_valid;
   logic signed [31:0] picked_logit;

@@ -92,10 +92,12 @@ module egret_core #(
   always_ff @(posedge ap_clk) rst <= !ap_rst_n;
 
   // -- registers
-  logic start, done;
+  logic start, done, generating;
   logic [31:0] status, command, flags, token_count;
   logic [63:0] image_address, tokens_address, results_address, logits_address, counters_address;
-  logic registers_clk;
+  logic registers_clk, bvalid, rvalid;
+  assign s_axi_control_bvalid = ap_rst_n && bvalid;
+  assign s_axi_control_rvalid = ap_rst_n && rvalid;
   clock_gate registers_gate (
       .clk,
       .run  (rst || s_axi_control_awvalid || s_axi_control_wvalid || s_axi_control_bvalid || s_axi_control_arvalid
@@ -113,20 +115,21 @@ module egret_core #(
       .s_axi_wvalid (s_axi_control_wvalid),
       .s_axi_wready (s_axi_control_wready),
       .s_axi_bresp  (s_axi_control_bresp),
-      .s_axi_bvalid (s_axi_control_bvalid),
+      .s_axi_bvalid (bvalid),
       .s_axi_bready (s_axi_control_bready),
       .s_axi_araddr (s_axi_control_araddr),
       .s_axi_arvalid(s_axi_control_arvalid),
       .s_axi_arready(s_axi_control_arready),
       .s_axi_rdata  (s_axi_control_rdata),
       .s_axi_rresp  (s_axi_control_rresp),
-      .s_axi_rvalid (s_axi_control_rvalid),
+      .s_axi_rvalid (rvalid),
       .s_axi_rready (s_axi_control_rready),
       .interrupt,
       .start,
       .done,
       .status,
       .command,
+      .generating,
       .flags,
       .token_count,
       .image_address,
@@ -398,6 +401,7 @@ module egret_core #(
       .done,
       .status,
       .command,
+      .generating,
       .flags,
       .token_count,
       .image_address,
@@ -467,6 +471,12 @@ module egret_core #(
       .counters_write,
       .counters_busy
   );
+
+  // Valids fall with the reset; everything else hears of it a cycle later.
+  logic [ENGINES-1:0] arvalid, awvalid, wvalid;
+  assign m_axi_arvalid = ap_rst_n ? arvalid : '0;
+  assign m_axi_awvalid = ap_rst_n ? awvalid : '0;
+  assign m_axi_wvalid  = ap_rst_n ? wvalid : '0;
 
   for (genvar e = 0; e < ENGINES; e++) begin : g_engine
     engine #(
@@ -543,7 +553,7 @@ module egret_core #(
         .column_error      (column_error[e]),
         .read_error        (read_error[e]),
         .write_error       (write_error[e]),
-        .m_axi_arvalid     (m_axi_arvalid[e]),
+        .m_axi_arvalid     (arvalid[e]),
         .m_axi_arready     (m_axi_arready[e]),
         .m_axi_araddr      (m_axi_araddr[e]),
         .m_axi_arlen       (m_axi_arlen[e]),
@@ -552,11 +562,11 @@ module egret_core #(
         .m_axi_rdata       (m_axi_rdata[e]),
         .m_axi_rresp       (m_axi_rresp[e]),
         .m_axi_rlast       (m_axi_rlast[e]),
-        .m_axi_awvalid     (m_axi_awvalid[e]),
+        .m_axi_awvalid     (awvalid[e]),
         .m_axi_awready     (m_axi_awready[e]),
         .m_axi_awaddr      (m_axi_awaddr[e]),
         .m_axi_awlen       (m_axi_awlen[e]),
-        .m_axi_wvalid      (m_axi_wvalid[e]),
+        .m_axi_wvalid      (wvalid[e]),
         .m_axi_wready      (m_axi_wready[e]),
         .m_axi_wdata       (m_axi_wdata[e]),
         .m_axi_wstrb       (m_axi_wstrb[e]),

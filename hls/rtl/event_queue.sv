@@ -44,7 +44,7 @@ module event_queue #(
 
   // -- lists
   logic [ENGINES-1:0][MAX_LAYERS-1:0][15:0] length;
-  logic [ENGINES-1:0][15:0] appended;  // that of the layer whose update is under way
+  logic [ENGINES-1:0][15:0] update_length;  // that of the layer whose update is under way
   logic [MAX_LAYERS-1:0] growing;  // an update may still append
   logic [ENGINES-1:0] read_enable;
   logic [ENGINES-1:0][15:0] read_index;
@@ -56,12 +56,12 @@ module event_queue #(
     if (rst || clear) begin
       length   <= '0;
       growing  <= '0;
-      appended <= '0;
+      update_length <= '0;
     end else begin
       for (int e = 0; e < ENGINES; e++) begin
-        if (event_valid[e]) length[e][event_layer] <= appended[e] + 16'd1;
+        if (event_valid[e]) length[e][event_layer] <= update_length[e] + 16'd1;
         if (append_start) length[e][append_layer] <= '0;
-        appended[e] <= event_last ? '0 : appended[e] + 16'(event_valid[e]);
+        update_length[e] <= event_last ? '0 : update_length[e] + 16'(event_valid[e]);
       end
       if (event_last) growing[event_layer] <= 1'b0;
       if (append_start) growing[append_layer] <= 1'b1;
@@ -70,7 +70,7 @@ module event_queue #(
 
   for (genvar e = 0; e < ENGINES; e++) begin : g_list
     logic [15:0] write_address, read_address;
-    assign write_address = position_base[event_layer] + appended[e];
+    assign write_address = position_base[event_layer] + update_length[e];
     assign read_address  = current_base + read_index[e];
     block_memory #(
         .WIDTH(23),

@@ -145,6 +145,7 @@ module image_loader #(
     endcase
   end
 
+  logic bank;
   logic counted, no_room;  // no_room: the next group would not fit the engines' memories
   logic words_counted, too_many_words, too_many_pointers;
   always_ff @(posedge clk) begin
@@ -157,10 +158,10 @@ module image_loader #(
                || (index == '0 && (NEURON_DEPTH / 2 < LANES || positions > 17'(NEURON_DEPTH / 2 - LANES)))
                || accumulators[bank] > 16'(ACCUMULATOR_DEPTH - 4);
   end
+  logic [15:0] layer0_positions;  // groups of layer 0, times LANES: where layer 1 starts, or all there are
   logic [31:0] table_low_product, table_high_product;
 
   // What the layer being counted comes to, in STORE_LAYER.
-  logic bank;
   kernel_types_pkg::layer_t counted_layer;
   logic last_layer;
   assign bank       = index[0];
@@ -395,7 +396,6 @@ module image_loader #(
     end
   end
 
-  logic [15:0] layer0_positions;  // groups of layer 0, times LANES: where layer 1 starts, or all there are
   assign layer0_positions = layers == 4'd1 ? positions[15:0] : position_base[1];
 
   assign busy = state != IDLE;

@@ -143,6 +143,7 @@ module neuron_update #(
   end
   assign first_read = arriving[3] && first_arriving;
 
+  logic feed;  // the pipeline takes a lane's sums
   // The next lane's sums stand in place 0: a shift is smaller than picking one of LANES.
   always_ff @(posedge clk) begin
     for (int s = 0; s < 4; s++) begin
@@ -157,7 +158,7 @@ module neuron_update #(
   logic [15:0] position, neuron;  // position in the engine (all layers), neuron in the layer
   logic [15:0] fed_neurons, groups_to_feed;
   logic [2:0] fed_layer;
-  logic fed_wave, last_lane, feed;
+  logic fed_wave, last_lane;
   assign feed      = group_gathered || feeding;
   assign last_lane = 32'(lane) == LANES - 1;
 

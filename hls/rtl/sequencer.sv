@@ -23,6 +23,7 @@ module sequencer #(
     output logic        done,
     output logic [31:0] status,
     input  logic [31:0] command,
+    input  logic        generating,  // the command is GENERATE
     input  logic [31:0] flags,
     input  logic [31:0] token_count,
     input  logic [63:0] image_address,
@@ -105,6 +106,7 @@ module sequencer #(
 
   typedef enum logic [3:0] {
     IDLE,
+    ACCEPT,  // registers take up what they are made from: the arguments
     CHECK,
     LOAD,
     CLEAR,
@@ -121,8 +123,7 @@ module sequencer #(
   logic loaded;
   assign status = {error_position, error};
 
-  logic generating, running;
-  assign generating   = command == egret_pkg::COMMAND_GENERATE;
+  logic running, run_ends;
   assign write_logits = flags[egret_pkg::FLAG_WRITE_LOGITS];
 
   logic [2:0] last_layer;
@@ -320,7 +321,9 @@ module sequencer #(
       error_position <= '0;
     end else begin
       case (state)
-        IDLE: if (start) state <= CHECK;
+        IDLE: if (start) state <= ACCEPT;
+
+        ACCEPT: state <= CHECK;
 
         CHECK: begin
           error          <= egret_pkg::ERROR_OK;
@@ -377,7 +380,10 @@ module sequencer #(
         COUNT: state <= counters_address == '0 || counters_misaligned ? DONE : COUNT_WAIT;
 
         COUNT_WAIT: begin
-          if (write_error && error == egret_pkg::ERROR_OK) error <= egret_pkg::ERROR_WRITE_ERROR;
+          if (write_error && error == egret_pkg::ERROR_OK) begin
+            error  <= egret_pkg::ERROR_WRITE_ERROR;
+            loaded <= 1'b0;
+          end
           if (!counters_busy && write_busy == '0) state <= DONE;
         end
 
@@ -396,7 +402,6 @@ module sequencer #(
   assign counters_write   = state == COUNT && counters_address != '0 && !counters_misaligned;
 
   // The state is RUN and no fault is known: a register of its own, as half of the kernel waits for it.
-  logic run_ends;
   assign run_begin = state == CHECK && (command == egret_pkg::COMMAND_RUN || generating);
   assign run_ends  = all_records_taken && everything_idle;
   always_ff @(posedge clk) begin

@@ -55,14 +55,15 @@ module sweep_walk #(
     RECORD
   } state_e;
   state_e state;
-  assign over              = state == IDLE;
-  assign finished_position = finished_tokens[23:0];
+  assign over = state == IDLE;
 
   logic [3:0] sweeps_due;  // decoder sums complete and not swept
   logic [ENGINE_BITS-1:0] reduced;
   logic best_found;
-  logic last_record;
   logic [31:0] finished_tokens;  // whose record is taken
+  // A response may come when the last token's record is on its way: that is then where the run ended.
+  assign finished_position = over ? last_token[23:0] : finished_tokens[23:0];
+  logic last_record;
   always_ff @(posedge clk) last_record <= finished_tokens == last_token;
   logic [ENGINES-1:0] logits_pending;
 
@@ -124,9 +125,10 @@ module sweep_walk #(
   logic record_taken;
   assign record_taken   = record_valid && record_ready;
 
-  // Cycles since the record before, or since the command's start, a cycle before `run_begin`; saturating.
+  // Cycles since the record before, or since the command's start, two cycles before `run_begin`; saturating.
   always_ff @(posedge clk) begin
-    if (run_begin || record_taken) record_cycles <= 32'd1;
+    if (run_begin) record_cycles <= 32'd2;
+    else if (record_taken) record_cycles <= 32'd1;
     else if (record_cycles != '1) record_cycles <= record_cycles + 32'd1;
   end
 

@@ -10,34 +10,34 @@ void egret_kernel(EGRET_LIST_ENGINES(EGRET_TOP_PORTS), std::uint32_t command, st
                   std::uint32_t token_count, std::uint64_t image, std::uint64_t tokens, std::uint64_t results,
                   std::uint64_t logits, std::uint64_t counters, std::uint32_t *status) {
 #pragma HLS INTERFACE mode=m_axi port=gmem0_read bundle=gmem0 offset=off depth=131072 latency=32 num_read_outstanding=EGRET_READS_IN_FLIGHT max_read_burst_length=EGRET_MAX_BURST_BEATS
-#pragma HLS INTERFACE mode=m_axi port=gmem0_write bundle=gmem0 offset=off depth=131072 latency=32 num_write_outstanding=4 max_write_burst_length=EGRET_MAX_BURST_BEATS
+#pragma HLS INTERFACE mode=m_axi port=gmem0_write bundle=gmem0 offset=off depth=131072 latency=32 num_write_outstanding=EGRET_WRITES_IN_FLIGHT max_write_burst_length=EGRET_MAX_BURST_BEATS
 #if EGRET_ENGINES > 1
 #pragma HLS INTERFACE mode=m_axi port=gmem1_read bundle=gmem1 offset=off depth=131072 latency=32 num_read_outstanding=EGRET_READS_IN_FLIGHT max_read_burst_length=EGRET_MAX_BURST_BEATS
-#pragma HLS INTERFACE mode=m_axi port=gmem1_write bundle=gmem1 offset=off depth=131072 latency=32 num_write_outstanding=4 max_write_burst_length=EGRET_MAX_BURST_BEATS
+#pragma HLS INTERFACE mode=m_axi port=gmem1_write bundle=gmem1 offset=off depth=131072 latency=32 num_write_outstanding=EGRET_WRITES_IN_FLIGHT max_write_burst_length=EGRET_MAX_BURST_BEATS
 #endif
 #if EGRET_ENGINES > 2
 #pragma HLS INTERFACE mode=m_axi port=gmem2_read bundle=gmem2 offset=off depth=131072 latency=32 num_read_outstanding=EGRET_READS_IN_FLIGHT max_read_burst_length=EGRET_MAX_BURST_BEATS
-#pragma HLS INTERFACE mode=m_axi port=gmem2_write bundle=gmem2 offset=off depth=131072 latency=32 num_write_outstanding=4 max_write_burst_length=EGRET_MAX_BURST_BEATS
+#pragma HLS INTERFACE mode=m_axi port=gmem2_write bundle=gmem2 offset=off depth=131072 latency=32 num_write_outstanding=EGRET_WRITES_IN_FLIGHT max_write_burst_length=EGRET_MAX_BURST_BEATS
 #endif
 #if EGRET_ENGINES > 3
 #pragma HLS INTERFACE mode=m_axi port=gmem3_read bundle=gmem3 offset=off depth=131072 latency=32 num_read_outstanding=EGRET_READS_IN_FLIGHT max_read_burst_length=EGRET_MAX_BURST_BEATS
-#pragma HLS INTERFACE mode=m_axi port=gmem3_write bundle=gmem3 offset=off depth=131072 latency=32 num_write_outstanding=4 max_write_burst_length=EGRET_MAX_BURST_BEATS
+#pragma HLS INTERFACE mode=m_axi port=gmem3_write bundle=gmem3 offset=off depth=131072 latency=32 num_write_outstanding=EGRET_WRITES_IN_FLIGHT max_write_burst_length=EGRET_MAX_BURST_BEATS
 #endif
 #if EGRET_ENGINES > 4
 #pragma HLS INTERFACE mode=m_axi port=gmem4_read bundle=gmem4 offset=off depth=131072 latency=32 num_read_outstanding=EGRET_READS_IN_FLIGHT max_read_burst_length=EGRET_MAX_BURST_BEATS
-#pragma HLS INTERFACE mode=m_axi port=gmem4_write bundle=gmem4 offset=off depth=131072 latency=32 num_write_outstanding=4 max_write_burst_length=EGRET_MAX_BURST_BEATS
+#pragma HLS INTERFACE mode=m_axi port=gmem4_write bundle=gmem4 offset=off depth=131072 latency=32 num_write_outstanding=EGRET_WRITES_IN_FLIGHT max_write_burst_length=EGRET_MAX_BURST_BEATS
 #endif
 #if EGRET_ENGINES > 5
 #pragma HLS INTERFACE mode=m_axi port=gmem5_read bundle=gmem5 offset=off depth=131072 latency=32 num_read_outstanding=EGRET_READS_IN_FLIGHT max_read_burst_length=EGRET_MAX_BURST_BEATS
-#pragma HLS INTERFACE mode=m_axi port=gmem5_write bundle=gmem5 offset=off depth=131072 latency=32 num_write_outstanding=4 max_write_burst_length=EGRET_MAX_BURST_BEATS
+#pragma HLS INTERFACE mode=m_axi port=gmem5_write bundle=gmem5 offset=off depth=131072 latency=32 num_write_outstanding=EGRET_WRITES_IN_FLIGHT max_write_burst_length=EGRET_MAX_BURST_BEATS
 #endif
 #if EGRET_ENGINES > 6
 #pragma HLS INTERFACE mode=m_axi port=gmem6_read bundle=gmem6 offset=off depth=131072 latency=32 num_read_outstanding=EGRET_READS_IN_FLIGHT max_read_burst_length=EGRET_MAX_BURST_BEATS
-#pragma HLS INTERFACE mode=m_axi port=gmem6_write bundle=gmem6 offset=off depth=131072 latency=32 num_write_outstanding=4 max_write_burst_length=EGRET_MAX_BURST_BEATS
+#pragma HLS INTERFACE mode=m_axi port=gmem6_write bundle=gmem6 offset=off depth=131072 latency=32 num_write_outstanding=EGRET_WRITES_IN_FLIGHT max_write_burst_length=EGRET_MAX_BURST_BEATS
 #endif
 #if EGRET_ENGINES > 7
 #pragma HLS INTERFACE mode=m_axi port=gmem7_read bundle=gmem7 offset=off depth=131072 latency=32 num_read_outstanding=EGRET_READS_IN_FLIGHT max_read_burst_length=EGRET_MAX_BURST_BEATS
-#pragma HLS INTERFACE mode=m_axi port=gmem7_write bundle=gmem7 offset=off depth=131072 latency=32 num_write_outstanding=4 max_write_burst_length=EGRET_MAX_BURST_BEATS
+#pragma HLS INTERFACE mode=m_axi port=gmem7_write bundle=gmem7 offset=off depth=131072 latency=32 num_write_outstanding=EGRET_WRITES_IN_FLIGHT max_write_burst_length=EGRET_MAX_BURST_BEATS
 #endif
 #pragma HLS INTERFACE mode=s_axilite port=command bundle=control offset=0x10
 #pragma HLS INTERFACE mode=s_axilite port=flags bundle=control offset=0x18

@@ -97,6 +97,7 @@
 #ifndef EGRET_READS_IN_FLIGHT
 #define EGRET_READS_IN_FLIGHT 8
 #endif
+#define EGRET_WRITES_IN_FLIGHT 4
 
 namespace egret {
 

@@ -220,8 +220,10 @@ waves:
       waves_done = 1;
     }
   }
+  // A response may fail when the last token is finished: that is then where the run ended.
+  const bool beyond = outcome.error != ERROR_OK && finished == arguments.token_count;
+  outcome.position = beyond ? finished - 1 : finished;
   if (outcome.error == ERROR_OK) outcome.error = token_error;
-  outcome.position = finished;
   return outcome;
 }
 
@@ -261,7 +263,10 @@ std::uint32_t sequencer(EGRET_READ_PORTS, EGRET_WRITE_PORTS, const arguments_t &
   std::uint32_t status = outcome.error | position << 8;
   if (arguments.counters != 0 && (arguments.counters & ALIGNMENT_MASK) == 0) {
     write_counters(gmem0_write, beat_address(arguments.counters), counts, status);
-    if (outcome.error == ERROR_OK && write_failed(gmem0_write)) status = ERROR_WRITE_ERROR;
+    if (outcome.error == ERROR_OK && write_failed(gmem0_write)) {
+      status = ERROR_WRITE_ERROR;
+      loaded = false;
+    }
   }
   return status;
 }

@@ -72,6 +72,8 @@ def _build_macros(description: Description) -> list[str]:
     lines.append("#endif")
     for name, entry in description.data["build_parameters"].items():
         lines += [f"#ifndef EGRET_{name}", f"#define EGRET_{name} {entry['default']}", "#endif"]
+    # (A macro, since pragmas take it.)
+    lines.append(f"#define EGRET_WRITES_IN_FLIGHT {description.data['axi']['writes_in_flight']}")
     return lines
 
 

@@ -44,6 +44,9 @@ def package(description: Description) -> str:
     for name, value in description.numbers().items():
         unsigned(name, value)
     lines.append("")
+    section("memory ports")
+    unsigned("AXI_WRITES_IN_FLIGHT", data["axi"]["writes_in_flight"], "bursts whose response is awaited, per port")
+    lines.append("")
     section("registers: byte offsets")
     for word in description.words():
         constant(f"logic [6:0] REG_{word.name.upper()} = 7'h{word.offset:02x}", word.about)

@@ -67,7 +67,7 @@ def memory_port(dut, prefix: str) -> AxiBus:  # type: ignore[no-untyped-def]
 
 
 def answer_errors(port: AxiSlave, memory: Memory) -> None:
-    """Let failed accesses be answered with `memory.error_response`; the bus model itself knows SLVERR only."""
+    """Let failed accesses be answered with `memory.error_response`; the bus model knows SLVERR only."""
     for channel, field in ((port.read_if.r_channel, "rresp"), (port.write_if.b_channel, "bresp")):
 
         async def send(response, send=channel.send, field=field) -> None:  # type: ignore[no-untyped-def]
@@ -119,10 +119,10 @@ def stalls(seed: int, share: float) -> Iterator[bool]:
             yield paused
 
 
-def until_data_come(valid, channel) -> Iterator[bool]:  # type: ignore[no-untyped-def]
-    """Pause a write address channel while neither the data channel's `valid` is up nor a beat of it was taken."""
+def until_data_come(channel) -> Iterator[bool]:  # type: ignore[no-untyped-def]
+    """Pause a write address channel while its data channel neither offers a beat nor has one taken."""
     while True:
-        yield not (valid.value == 1 or not channel.empty())
+        yield channel.bus.wvalid.value != 1 and channel.empty()
 
 
 @dataclass(frozen=True)
@@ -263,8 +263,7 @@ class KernelBench:
             channels["aw"].queue_occupancy_limit = timing.writes_ahead
             channels["w"].queue_occupancy_limit = timing.write_beats_ahead
             if timing.address_waits_for_data:
-                valid = getattr(self.dut, f"m_axi_gmem{index}_wvalid")
-                channels["aw"].set_pause_generator(until_data_come(valid, channels["w"]))
+                channels["aw"].set_pause_generator(until_data_come(channels["w"]))
             draw = random.Random(seed + 16 * index + 5)
             clock = self.dut.ap_clk
             delay_reads(channels["ar"], clock, timing.latency, draw)

@@ -52,7 +52,7 @@ package egret_pkg;
   localparam int unsigned LOGIT_BITS = 32;
 
   // -- memory ports
-  localparam int unsigned AXI_WRITES_IN_FLIGHT = 4;  // bursts whose response is awaited, per port
+  localparam int unsigned AXI_WRITES_IN_FLIGHT = 4;  // bursts without a response, per port
 
   // -- registers: byte offsets
   // bit 0 AP_START, 1 AP_DONE (clears on read), 2 AP_IDLE, 3 AP_READY (clears on read), 7 AUTO_RESTART, 9

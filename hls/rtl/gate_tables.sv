@@ -3,8 +3,9 @@
 // The gate tables of docs/formats.md, section 1, as read-only memories: the value comes one cycle after its
 // index, a signed number of 12 bits that serves as the address as it stands (two's complement).
 //
-// A block RAM of 4096 entries has 9 bits. What a value has above them follows from its index, since both
-// functions rise: a sigmoid is at least a half from index 0 on, and the sign of a tanh is that of its index.
+// A block RAM of 4096 entries has 9 bits. What a value has above them follows from its index,
+// since both functions rise: a sigmoid is at least a half from index 0 on, and the sign of a tanh is that of
+// its index.
 
 /* verilator lint_off DECLFILENAME */
 module sigmoid_table (

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Compiles the RTL kernel with slang, a strict SystemVerilog front end: errors and warnings count alike.
 
-What slang refuses, xsim, Questa and Vivado refuse or warn of: a name that is used before it is declared, above all.
+What slang refuses, xsim, Questa and Vivado refuse or warn of: above all, a name that is used before it is
+declared.
 """
 
 from __future__ import annotations

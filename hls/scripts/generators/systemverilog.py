@@ -45,7 +45,7 @@ def package(description: Description) -> str:
         unsigned(name, value)
     lines.append("")
     section("memory ports")
-    unsigned("AXI_WRITES_IN_FLIGHT", data["axi"]["writes_in_flight"], "bursts whose response is awaited, per port")
+    unsigned("AXI_WRITES_IN_FLIGHT", data["axi"]["writes_in_flight"], "bursts without a response, per port")
     lines.append("")
     section("registers: byte offsets")
     for word in description.words():
@@ -136,8 +136,9 @@ _GATE_TABLES = """\
 // The gate tables of docs/formats.md, section 1, as read-only memories: the value comes one cycle after its
 // index, a signed number of {index_bits} bits that serves as the address as it stands (two's complement).
 //
-// A block RAM of {entries} entries has {stored} bits. What a value has above them follows from its index, since both
-// functions rise: a sigmoid is at least a half from index 0 on, and the sign of a tanh is that of its index.
+// A block RAM of {entries} entries has {stored} bits. What a value has above them follows from its index,
+// since both functions rise: a sigmoid is at least a half from index 0 on, and the sign of a tanh is that of
+// its index.
 
 /* verilator lint_off DECLFILENAME */
 module sigmoid_table (

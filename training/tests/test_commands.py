@@ -72,7 +72,9 @@ def test_the_price_of_constraints_is_a_row_for_each_way(tmp_path, capsys):
     run = tmp_path / "run"
     data = ["--data", str(tmp_path / "text.txt")]
     assert cli.main(["train", str(tmp_path / "dense.toml"), *data, "--run", str(run)]) == 0
-    capsys.readouterr()
+    printed = capsys.readouterr()
+    assert f"trained:    {run / 'dense.pt'};" in printed.out and f" export {run / 'dense.pt'} " in printed.out
+    assert "it/s" not in printed.err  # no bar where nobody watches
     assert cli.main(["price", str(run / "dense.pt"), *data, "--lanes", "1", "--decoder-lanes", "2"]) == 0
     rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines()[2:]]
     assert [row[0].strip() for row in rows] == list(ways(0.85, 1, 2))

@@ -11,6 +11,7 @@ import torch
 from egret.errors import EgretError
 from egret.kernel import BOARDS
 from egret_training import cli, fit
+from egret_training.model import EgruLanguageModel, Shape
 from egret_training.recipe import ModelRecipe, Phase, Pruning, Recipe, load_recipe
 
 RECIPES = sorted((Path(fit.__file__).parents[1] / "recipes").glob("*.toml"))
@@ -91,3 +92,23 @@ def test_nothing_is_trained_or_written_where_no_board_fits(tmp_path, capsys):
     captured = capsys.readouterr()
     assert "2,041 neurons in layer 0" in captured.err and captured.err.count("\n") == 1
     assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"shape": 3},
+        {"shape": {"layers": "x"}},
+        {"model": {"embedding": torch.zeros(2)}},
+        {"vocabulary": ["\ud800"]},
+    ],
+)
+def test_a_damaged_run_is_a_sentence_and_nothing_is_written(wrong, tmp_path, capsys):
+    shape = {"vocabulary": 1, "embedding": 2, "layers": [3]}
+    model = EgruLanguageModel(Shape(**shape))
+    saved = {"shape": shape, "model": model.state_dict(), "vocabulary": ["a"], "recipe": {}}
+    torch.save({**saved, **wrong}, tmp_path / "run.pt")
+    assert cli.main(["export", str(tmp_path / "run.pt"), str(tmp_path / "model.npz")]) == 2
+    error = capsys.readouterr().err
+    assert "run.pt is a damaged run: " in error and error.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["run.pt"]

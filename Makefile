@@ -39,7 +39,7 @@ help:  ## Show this list
 	@echo "Egret: a sparse event-based GRU and the FPGA kernel that runs it. Commands:"
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 	@echo "Variables: PYTHON, BOARD, MODEL, PROMPT, WORDS, KERNEL, PRESET, RECIPE, TEST_PROCESSES, COUNT, SEED, TOKENS,"
-	@echo "RTL_TOKENS, QUICK, ENVIRONMENT; EGRET_PTB names the folder or zip of the Penn Treebank for what reads it."
+	@echo "RTL_TOKENS, QUICK, ENVIRONMENT, CLOCK, DEBUG; EGRET_PTB names the folder or zip of the Penn Treebank for what reads it."
 
 demo: $(VENV)/.demo  ## Run the shipped model on the virtual PYNQ-Z2: words, then MACs against cycles (no torch)
 	$(IN)/egret run $(MODEL) --prompt "$(PROMPT)" --generate $(WORDS) --board $(BOARD) --check
@@ -102,8 +102,9 @@ synth: $(VENV)/.synthesis  ## Synthesise the RTL kernel with Yosys: area by unit
 hls: $(VENV)/.demo  ## Synthesise the HLS kernel with Vitis HLS: IP and Verilog (BOARD=pynq-z2)
 	$(IN)/python hls/scripts/vitis/build_hls.py --board $(BOARD:virtual:%=%)
 
-bitstream: $(VENV)/.demo  ## Build a board's bitstream with Vivado (BOARD=pynq-z2, KERNEL=rtl or hls)
-	$(IN)/python bitstreams/build.py --board $(BOARD:virtual:%=%) --kernel $(KERNEL)
+bitstream: $(VENV)/.demo  ## Build a board's bitstream with Vivado (BOARD=pynq-z2, KERNEL=rtl or hls, CLOCK=142.86, DEBUG=1)
+	$(IN)/python -m bitstreams.build --board $(BOARD:virtual:%=%) --kernel $(KERNEL) \
+		$(if $(CLOCK),--clock $(CLOCK)) $(if $(filter 1 yes,$(DEBUG)),--debug)
 
 clean:  ## Remove the environment, caches and everything built
 	rm -rf $(VENV) build bitstreams/build sim_build .pytest_cache .ruff_cache .mypy_cache .hypothesis host/*.egg-info *.egg-info

@@ -3,6 +3,7 @@
 #   processing system --GP/HPM--> SmartConnect --> kernel registers, interrupt controller
 #   kernel m_axi_gmemN --> SmartConnect --> HP port N         (one each: engines never wait for each other)
 #   kernel interrupt --> interrupt controller --> processing system
+#   System ILA on the kernel's m_axi ports                    (make bitstream DEBUG=1)
 #
 # One clock drives everything. The instances are named as in the .hwh of the virtual board.
 
@@ -25,6 +26,22 @@ proc egret::wire {driver args} {
 # Connects two interfaces, named cell/interface.
 proc egret::bus {master slave} {
     connect_bd_intf_net [get_bd_intf_pins $master] [get_bd_intf_pins $slave]
+}
+
+# A logic analyser on every memory port of the kernel; Vivado's hardware manager shows it over JTAG.
+proc egret::debug_core {clock resetn} {
+    variable inputs
+    dict with inputs {}
+    set parameters [list CONFIG.C_MON_TYPE INTERFACE CONFIG.C_NUM_MONITOR_SLOTS $engines CONFIG.C_DATA_DEPTH 1024]
+    for {set engine 0} {$engine < $engines} {incr engine} {
+        lappend parameters CONFIG.C_SLOT_${engine}_INTF_TYPE xilinx.com:interface:aximm_rtl:1.0
+    }
+    add_ip debug_0 xilinx.com:ip:system_ila $parameters
+    for {set engine 0} {$engine < $engines} {incr engine} {
+        bus $kernel_cell/m_axi_gmem$engine debug_0/SLOT_${engine}_AXI
+    }
+    wire $clock debug_0/clk
+    wire $resetn debug_0/resetn
 }
 
 proc egret::block_design {} {
@@ -62,12 +79,17 @@ proc egret::block_design {} {
     bus control_0/M01_AXI $controller_cell/s_axi
 
     # -- memory. The SmartConnect makes AXI3 of the kernel's AXI4 where the port is AXI3.
-    for {set engine 0} {$engine < $engines} {incr engine} {
+    set engine 0
+    foreach port $ports {
         add_ip memory_$engine xilinx.com:ip:smartconnect {CONFIG.NUM_SI 1 CONFIG.NUM_MI 1}
         bus $kernel_cell/m_axi_gmem$engine memory_$engine/S00_AXI
-        bus memory_$engine/M00_AXI $system/[family_name port $engine]
-        wire $clock memory_$engine/aclk $system/[family_name port_clock $engine]
+        bus memory_$engine/M00_AXI $system/[family_name port $port]
+        wire $clock memory_$engine/aclk $system/[family_name port_clock $port]
         wire $resetn memory_$engine/aresetn
+        incr engine
+    }
+    if {$debug} {
+        debug_core $clock $resetn
     }
 
     # -- clock and reset of everything else
@@ -81,10 +103,19 @@ proc egret::block_design {} {
         [get_bd_addr_segs $kernel_cell/s_axi_control/Reg] -force
     assign_bd_address -offset $controller_base -range $window_bytes -target_address_space $register_space \
         [get_bd_addr_segs $controller_cell/S_AXI/Reg] -force
-    for {set engine 0} {$engine < $engines} {incr engine} {
-        assign_bd_address -offset 0 -range $memory_range \
-            -target_address_space [get_bd_addr_spaces $kernel_cell/Data_m_axi_gmem$engine] \
-            [get_bd_addr_segs $system/[family_name segment $engine]] -force
+    # Of what else a port reaches the kernel sees nothing: Vivado wants that said.
+    set engine 0
+    foreach port $ports {
+        set space [get_bd_addr_spaces $kernel_cell/Data_m_axi_gmem$engine]
+        assign_bd_address -offset 0 -range $memory_range -target_address_space $space \
+            [get_bd_addr_segs $system/[family_name segment $port]] -force
+        foreach name [family_name other_segments $port] {
+            set segment [get_bd_addr_segs -quiet $system/$name]
+            if {$segment ne ""} {
+                exclude_bd_addr_seg -target_address_space $space $segment
+            }
+        }
+        incr engine
     }
     validate_bd_design
     save_bd_design

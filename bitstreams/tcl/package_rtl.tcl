@@ -28,6 +28,8 @@ proc egret::package_rtl {} {
     file delete -force $ip_folder
     create_project -force egret_kernel $build_folder/package -part $part
     add_files -norecurse $sources
+    add_files -fileset constrs_1 -norecurse $out_of_context
+    set_property USED_IN out_of_context [get_files $out_of_context]
     set_property top $ip_top [current_fileset]
     update_compile_order -fileset sources_1
     ipx::package_project -root_dir $ip_folder -vendor $vendor -library $library -taxonomy /UserIP \

@@ -3,12 +3,13 @@
 # (memory chips, pins, peripherals) is in <board>/board.tcl.
 
 namespace eval egret {
-    # %d is the number of the HP port.
+    # %d is the number of the HP port, %g that of the slave port that it is on an UltraScale+.
     variable families [dict create \
         processing_system7 [dict create \
             clock FCLK_CLK0 reset FCLK_RESET0_N interrupt IRQ_F2P \
             master M_AXI_GP0 master_clock M_AXI_GP0_ACLK \
-            port S_AXI_HP%d port_clock S_AXI_HP%d_ACLK segment S_AXI_HP%d/HP%d_DDR_LOWOCM \
+            port S_AXI_HP%d port_clock S_AXI_HP%d_ACLK \
+            segment S_AXI_HP%d/HP%d_DDR_LOWOCM other_segments {} \
             actual_mhz CONFIG.PCW_ACT_FPGA0_PERIPHERAL_FREQMHZ \
             external {
                 DDR      xilinx.com:interface:ddrx_rtl:1.0
@@ -17,7 +18,9 @@ namespace eval egret {
         zynq_ultra_ps_e [dict create \
             clock pl_clk0 reset pl_resetn0 interrupt pl_ps_irq0 \
             master M_AXI_HPM0_FPD master_clock maxihpm0_fpd_aclk \
-            port S_AXI_HP%d_FPD port_clock saxihp%d_fpd_aclk segment SAXIGP%d/HP%d_DDR_LOW \
+            port S_AXI_HP%d_FPD port_clock saxihp%d_fpd_aclk \
+            segment SAXIGP%g/HP%d_DDR_LOW \
+            other_segments {SAXIGP%g/HP%d_DDR_HIGH SAXIGP%g/HP%d_LPS_OCM SAXIGP%g/HP%d_QSPI SAXIGP%g/HP%d_PCIE_LOW} \
             actual_mhz CONFIG.PSU__CRL_APB__PL0_REF_CTRL__ACT_FREQMHZ \
             external {}]]
 }
@@ -27,11 +30,7 @@ proc egret::family_name {what {port 0}} {
     variable inputs
     variable families
     set name [dict get $families [dict get $inputs family] $what]
-    # An HP port's address segment on the UltraScale+ is numbered as slave port 2 + n.
-    if {$what eq "segment" && [dict get $inputs family] eq "zynq_ultra_ps_e"} {
-        return [format $name [expr {$port + 2}] $port]
-    }
-    return [string map [list %d $port] $name]
+    return [string map [list %d $port %g [expr {$port + 2}]] $name]
 }
 
 # Parameters of the processing system that follow from the kernel: clock, ports, interrupt.
@@ -50,7 +49,7 @@ proc egret::fabric_parameters {} {
                 CONFIG.PCW_USE_M_AXI_GP0 1 \
                 CONFIG.PCW_USE_FABRIC_INTERRUPT 1 \
                 CONFIG.PCW_IRQ_F2P_INTR 1
-            for {set port 0} {$port < $engines} {incr port} {
+            foreach port $ports {
                 lappend parameters \
                     CONFIG.PCW_USE_S_AXI_HP$port 1 \
                     CONFIG.PCW_S_AXI_HP${port}_DATA_WIDTH $bus_bits
@@ -67,15 +66,12 @@ proc egret::fabric_parameters {} {
                 CONFIG.PSU__USE__M_AXI_GP2 0 \
                 CONFIG.PSU__USE__IRQ0 1
             # HP port n is slave port 2 + n.
-            for {set port 0} {$port < $engines} {incr port} {
+            foreach port $ports {
                 lappend parameters \
                     CONFIG.PSU__USE__S_AXI_GP[expr {$port + 2}] 1 \
                     CONFIG.PSU__SAXIGP[expr {$port + 2}]__DATA_WIDTH $bus_bits
             }
         }
-    }
-    if {$engines > 4} {
-        error "A processing system has 4 HP ports, but this build has $engines engines."
     }
     return $parameters
 }

@@ -87,24 +87,32 @@ def board_profile(
     bandwidth_bytes_per_second: int | None = None,
     burst_beats: int | None = None,
     reads_in_flight: int | None = None,
+    clock_mhz: float | None = None,
 ) -> Board:
     """Return a board's profile by name, with or without the prefix for a virtual one.
 
-    What else is given replaces that part of the profile: the kernel's build parameters, and the memory's
-    figures (as in egret.kernel.Memory). Raises EgretError if there is no such board.
+    What else is given replaces that part of the profile: the kernel's build parameters and clock, and the
+    memory's figures (as in egret.kernel.Memory; of the bandwidth all is given). Raises EgretError if there is
+    no such board.
     """
     bare = _bare_name(resolve_board(name))
     if bare not in BOARDS:
         raise EgretError(f"There is no board {name}; there are {', '.join(board_names())}.")
     board = BOARDS[bare]
-    memory = {
+    memory: dict[str, Any] = {
         "latency_cycles": latency_cycles,
-        "bandwidth_bytes_per_second": bandwidth_bytes_per_second,
+        "peak_bytes_per_second": bandwidth_bytes_per_second,
+        "efficiency": None if bandwidth_bytes_per_second is None else 1.0,
         "burst_beats": burst_beats,
         "reads_in_flight": reads_in_flight,
     }
     given = {field: value for field, value in memory.items() if value is not None}
-    return replace(board, build=build or board.build, memory=replace(board.memory, **given))
+    return replace(
+        board,
+        clock_mhz=clock_mhz or board.clock_mhz,
+        build=build or board.build,
+        memory=replace(board.memory, **given),
+    )
 
 
 @contextmanager

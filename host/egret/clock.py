@@ -24,11 +24,11 @@ _BUILT_FOR = ("PCW_FPGA0_PERIPHERAL_FREQMHZ", "PSU__CRL_APB__PL0_REF_CTRL__FREQM
 def set_clock(board: Board, overlay: Any) -> Board:
     """Set the clock of an overlay that was just loaded, and return the profile with the rate it really has.
 
-    Wanted is the profile's rate, or the one that the bitstream was built for if that is lower. pynq sets the
-    divisors of the .hwh, which give another rate where the board's boot loader left another PLL in front of
-    them. A rate other than the profile's is said on standard error.
+    Wanted is the rate that the bitstream was built for, as its .hwh says (the profile's where it says none).
+    pynq sets the divisors of the .hwh, which give another rate where the board's boot loader left another PLL
+    in front of them. A rate other than the profile's is said on standard error.
     """
-    wanted = min(float(board.clock_mhz), built_for(overlay) or math.inf)
+    wanted = built_for(overlay.ip_dict) or float(board.clock_mhz)
     try:
         rate = _set(wanted)
     except (RuntimeError, ValueError) as error:  # pynq's, for a processing system that it cannot read
@@ -38,14 +38,17 @@ def set_clock(board: Board, overlay: Any) -> Board:
         return board
     _say(
         f"The fabric clock is {rate:g} MHz, not the {board.clock_mhz:g} MHz of {board.name}; "
-        "cycle counts do not depend on it."
+        "figures per second are for the rate it has."
     )
     return replace(board, clock_mhz=rate)
 
 
-def built_for(overlay: Any) -> float | None:
-    """Return the clock in MHz that an overlay's bitstream was built for, or None where its .hwh lacks it."""
-    for description in overlay.ip_dict.values():
+def built_for(ip_dict: dict[str, Any]) -> float | None:
+    """Return the clock in MHz that a bitstream was built for, or None where its .hwh lacks it.
+
+    `ip_dict` is pynq's, of the overlay or device.
+    """
+    for description in ip_dict.values():
         for name in _BUILT_FOR:
             value = description.get("parameters", {}).get(name)
             if value is not None:

@@ -233,8 +233,11 @@ class Memory:
     latency_cycles: int
     """Fabric cycles from a read's address to its first data beat, unloaded."""
 
-    bandwidth_bytes_per_second: int
-    """Peak bandwidth, all ports together."""
+    peak_bytes_per_second: int
+    """What the DDR's pins carry at most: rate times width."""
+
+    efficiency: float
+    """Share of the peak that reads of columns all over the memory get."""
 
     burst_beats: int
     """Longest burst a port takes."""
@@ -245,6 +248,11 @@ class Memory:
     bytes: int
     """Contiguous memory that buffers can be allocated from."""
 
+    @property
+    def bandwidth_bytes_per_second(self) -> int:
+        """What all ports together get of the peak."""
+        return round(self.peak_bytes_per_second * self.efficiency)
+
 
 @dataclass(frozen=True)
 class Board:
@@ -253,13 +261,19 @@ class Board:
     name: str
     about: str
     part: str
+    clock_source: str
+    """PLL of the processing system that the fabric clock comes from, as Vivado calls it."""
+
+    clock_source_mhz: float
     clock_mhz: float
+    """The PLL's rate by an integer: the processing system has nothing else to make a clock with."""
+
     build: Build
     memory: Memory
 
     @property
     def bytes_per_cycle(self) -> float:
-        """DDR bytes per fabric cycle at the board's peak bandwidth."""
+        """DDR bytes per fabric cycle, of all ports together."""
         return self.memory.bandwidth_bytes_per_second / (self.clock_mhz * 1_000_000)
 
 
@@ -268,7 +282,9 @@ BOARDS: dict[str, Board] = {
         name="pynq-z2",
         about="TUL PYNQ-Z2, Zynq-7020",
         part="xc7z020clg400-1",
-        clock_mhz=150,
+        clock_source="IO PLL",
+        clock_source_mhz=1000.0,
+        clock_mhz=125.0,
         build=Build(
             engines=2,
             lanes=5,
@@ -288,7 +304,8 @@ BOARDS: dict[str, Board] = {
         ),
         memory=Memory(
             latency_cycles=32,
-            bandwidth_bytes_per_second=2100000000,
+            peak_bytes_per_second=2100000000,
+            efficiency=0.92,
             burst_beats=16,
             reads_in_flight=8,
             bytes=134217728,
@@ -298,7 +315,9 @@ BOARDS: dict[str, Board] = {
         name="ultra96-v2",
         about="Avnet Ultra96-V2, Zynq UltraScale+ ZU3EG",
         part="xczu3eg-sbva484-1-i",
-        clock_mhz=250,
+        clock_source="IOPLL",
+        clock_source_mhz=1499.9985,
+        clock_mhz=214.2855,
         build=Build(
             engines=1,
             lanes=10,
@@ -313,13 +332,14 @@ BOARDS: dict[str, Board] = {
             accumulator_depth=1024,
             logit_depth=1024,
             pointer_depth=8192,
-            max_burst_beats=64,
+            max_burst_beats=16,
             reads_in_flight=8,
         ),
         memory=Memory(
             latency_cycles=48,
-            bandwidth_bytes_per_second=4300000000,
-            burst_beats=256,
+            peak_bytes_per_second=4264000000,
+            efficiency=0.92,
+            burst_beats=16,
             reads_in_flight=8,
             bytes=268435456,
         ),

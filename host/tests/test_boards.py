@@ -38,8 +38,13 @@ def test_a_profile_takes_another_memory_and_build() -> None:
 
 
 def test_bytes_per_cycle_follow_from_bandwidth_and_clock() -> None:
-    assert board_profile("pynq-z2").bytes_per_cycle == pytest.approx(14.0)
-    assert board_profile("ultra96-v2").bytes_per_cycle == pytest.approx(17.2)
+    # 525 MHz, two words of 16 bits a cycle, of which reads get 0.92; 125 MHz.
+    assert board_profile("pynq-z2").bytes_per_cycle == pytest.approx(525 * 2 * 2 * 0.92 / 125)
+    assert board_profile("pynq-z2", clock_mhz=150.0).bytes_per_cycle == pytest.approx(2100 * 0.92 / 150)
+    # 533 MHz, two words of 32 bits a cycle; a seventh of 1500 MHz.
+    assert board_profile("ultra96-v2").bytes_per_cycle == pytest.approx(4264 * 0.92 / 214.2855)
+    given = board_profile("pynq-z2", bandwidth_bytes_per_second=10**9).memory
+    assert given.bandwidth_bytes_per_second == 10**9
 
 
 def test_this_machine_is_not_mistaken_for_a_board() -> None:

@@ -15,15 +15,21 @@ pytest.importorskip("pynq", reason="pynq sets the clock")
 import pynq
 
 from egret.boards import open_board
-from egret.clock import LARGEST_DIVISOR, built_for, divisors, set_clock
+from egret.clock import LARGEST_DIVISOR, divisors, set_clock
 from egret.driver import EgretOverlay
-from egret.kernel import BOARDS
+from egret.installation import CHECKOUT
+from egret.kernel import BOARDS, Board
 from egret.virtual_board.registers import StoredRegisters
+from hls.scripts.generators.description import Description
+from hls.scripts.generators.hwh import handoff
 
-SLCR, FCLK0 = (0xF800_0000, 0x1000), 0x170
-DDR_PLL = 0x104
-CRL, PL0 = (0xFF5E_0000, 0x1000), 0xC0
-BUILT_FOR = "PCW_FPGA0_PERIPHERAL_FREQMHZ"
+SLCR = (0xF800_0000, 0x1000)
+CRL = (0xFF5E_0000, 0x1000)
+
+SLOWEST_MHZ = 10
+"""Slower rates than this are tried in no test: nobody builds for them, and there are a thousand."""
+
+DESCRIPTION = Description.load(CHECKOUT / "hls" / "kernel.json")
 
 
 @contextmanager
@@ -68,48 +74,56 @@ def test_a_board_with_the_right_clock_is_left_alone(
 def test_another_pll_gives_the_nearest_slower_clock_and_a_sentence(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    # The I/O PLL's 1000 MHz where the .hwh means the DDR PLL's 1050.
-    with overlay_on("pynq-z2", SLCR, _170=10 << 8 | 1 << 20) as overlay:
+    # The DDR PLL's 1050 MHz where the .hwh means the IO PLL's 1000: an eighth of it is 131 MHz.
+    with overlay_on("pynq-z2", SLCR, _170=10 << 8 | 1 << 20 | 3 << 4) as overlay:
         board = set_clock(overlay.board, overlay)
-    assert board.clock_mhz == pytest.approx(1000 / 7)
-    assert replace(board, clock_mhz=150) == BOARDS["pynq-z2"]
+    assert board.clock_mhz == pytest.approx(1050 / 9)
+    assert replace(board, clock_mhz=125.0) == BOARDS["pynq-z2"]
     assert capsys.readouterr().err == (
-        "egret: The fabric clock is 142.857 MHz, not the 150 MHz of pynq-z2; cycle counts do not depend on "
-        "it.\n"
+        "egret: The fabric clock is 116.667 MHz, not the 125 MHz of pynq-z2; figures per second are for the "
+        "rate it has.\n"
     )
 
 
 def test_a_pll_that_makes_the_divisors_of_the_hwh_too_fast_is_divided_further(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    # 24 x 50 = 1200 MHz: a seventh of it is 171 MHz, for which no bitstream was built.
-    with overlay_on("pynq-z2", SLCR, _104=24 << 12) as overlay:
-        assert pynq.Clocks.fclk0_mhz == pytest.approx(1200 / 7)
+    # 25 x 50 = 1250 MHz: an eighth of it is 156 MHz, for which no bitstream was built.
+    with overlay_on("pynq-z2", SLCR, _108=25 << 12) as overlay:
+        assert pynq.Clocks.fclk0_mhz == pytest.approx(1250 / 8)
         board = set_clock(overlay.board, overlay)
-        assert pynq.Clocks.fclk0_mhz == board.clock_mhz == pytest.approx(150)
-    assert capsys.readouterr().err == ""  # 1200 / 8
+        assert pynq.Clocks.fclk0_mhz == board.clock_mhz == pytest.approx(125)
+    assert capsys.readouterr().err == ""  # 1250 / 10
 
 
-def test_a_bitstream_built_for_less_is_run_at_less(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("name", list(BOARDS))
+def test_every_rate_that_a_boards_dividers_make_works(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with overlay_on("pynq-z2", SLCR) as overlay:
-        assert built_for(overlay) is None
-        ours = Path(overlay.bitfile_name)
-    slower = tmp_path / "slower.bit"
-    slower.write_bytes(ours.read_bytes())
-    # As Vivado writes it beside the divisors.
-    enable = '<PARAMETER NAME="PCW_FPGA_FCLK0_ENABLE" VALUE="1" />'
-    handoff = ours.with_suffix(".hwh").read_text(encoding="utf-8")
-    assert enable in handoff
-    slower.with_suffix(".hwh").write_text(
-        handoff.replace(enable, f'{enable}<PARAMETER NAME="{BUILT_FOR}" VALUE="125" />'), encoding="utf-8"
-    )
-    with overlay_on("pynq-z2", SLCR, slower) as overlay:
-        assert built_for(overlay) == 125.0
-        board = set_clock(overlay.board, overlay)
-    assert board.clock_mhz == pytest.approx(1050 / 9)  # the nearest that is not above 125
-    assert "116.667 MHz, not the 150 MHz" in capsys.readouterr().err
+    """From the .hwh through pynq's parser and clock registers to the profile and the memory's model."""
+    ours, rates = BOARDS[name], 0
+    with open_board(f"virtual:{name}") as opened:
+        models: list[Board] = []
+        opened.device._make_model = lambda board, *_: models.append(board) or NoKernel()
+        for divisor in sorted({a * b for a in range(1, 64) for b in range(1, 64)}):
+            if ours.clock_source_mhz / divisor < SLOWEST_MHZ:
+                break
+            bitfile = tmp_path / f"{divisor}.bit"
+            bitfile.touch()
+            bitfile.with_suffix(".hwh").write_text(handoff(DESCRIPTION, name, divisor), encoding="utf-8")
+            overlay = EgretOverlay(str(bitfile), device=opened.device)
+            registers = opened.device._bus[SLCR if ours.part.startswith("xc7z") else CRL]._values.copy()
+            board = set_clock(opened.board, overlay)
+            assert opened.device._bus[SLCR if ours.part.startswith("xc7z") else CRL]._values == registers
+            rate = ours.clock_source_mhz / divisor
+            assert pynq.Clocks.fclk0_mhz == pytest.approx(rate, rel=1e-4)
+            assert board.clock_mhz == pytest.approx(rate, rel=1e-4)
+            assert models.pop().clock_mhz == pytest.approx(rate, rel=1e-6)
+            assert DESCRIPTION.clock_divisor(name, rate) == divisor
+            said = capsys.readouterr().err
+            assert (said == "") == (divisor == round(ours.clock_source_mhz / ours.clock_mhz)), said
+            rates += 1
+    assert rates > 80
 
 
 def test_a_clock_that_cannot_be_read_is_said_and_the_profile_stays(
@@ -145,8 +159,8 @@ def test_a_bitstream_that_is_loaded_anew_gets_the_same_clock(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # As when a session recovers from a time-out: pynq then sets the divisors of the .hwh again.
-    with overlay_on("pynq-z2", SLCR, _104=24 << 12) as overlay:
+    with overlay_on("pynq-z2", SLCR, _108=25 << 12) as overlay:
         overlay.after_download = lambda: set_clock(overlay.board, overlay)
         for _ in range(2):
             overlay.download()
-            assert pynq.Clocks.fclk0_mhz == pytest.approx(150)
+            assert pynq.Clocks.fclk0_mhz == pytest.approx(125)

@@ -44,7 +44,7 @@ def test_the_committed_files_are_what_would_be_generated() -> None:
     [
         ('"token_count", "offset": "0x20"', '"token_count", "offset": "0x6c"'),
         ('"LANES": {"default": 5', '"LANES": {"default": 4'),
-        ('"clock_mhz": 150', '"clock_mhz": 105'),
+        ('"source_mhz": 1000, "divisor": 8', '"source_mhz": 1000, "divisor": 7'),
     ],
 )
 def test_the_check_sees_a_change_of_the_description(tmp_path: Path, old: str, new: str) -> None:
@@ -72,7 +72,8 @@ def test_the_check_sees_a_change_of_the_description(tmp_path: Path, old: str, ne
         ('"flags", "offset": "0x18"', '"flags", "offset": "0x10"', "distinct"),
         ('"BAD_IMAGE", "code": 4', '"BAD_IMAGE", "code": 5', "two errors share a code"),
         ('"macs", "word": 5', '"macs", "word": 6', "overlaps"),
-        ('"clock_mhz": 150', '"clock_mhz": 149', "cannot be divided"),
+        ('"divisor": 8', '"divisor": 67', "the clock of pynq-z2: 67 is no product of two integers"),
+        ('"efficiency": 0.92', '"efficiency": 1.2', "memory's efficiency of pynq-z2"),
     ],
 )
 def test_a_description_that_contradicts_itself_is_refused(
@@ -153,7 +154,10 @@ def test_the_boards_are_those_described() -> None:
     assert list(kernel.BOARDS) == list(DESCRIPTION["boards"])
     for name, described in DESCRIPTION["boards"].items():
         board = kernel.BOARDS[name]
-        assert (board.name, board.part, board.clock_mhz) == (name, described["part"], described["clock_mhz"])
+        assert (board.name, board.part) == (name, described["part"])
+        clock = described["clock"]
+        assert (board.clock_source, board.clock_source_mhz) == (clock["source"], clock["source_mhz"])
+        assert board.clock_mhz == pytest.approx(clock["source_mhz"] / clock["divisor"], rel=1e-8)
         assert all(getattr(board.build, key.lower()) == value for key, value in described["build"].items())
         assert all(getattr(board.memory, key) == value for key, value in described["memory"].items())
 

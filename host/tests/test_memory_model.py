@@ -42,7 +42,8 @@ class Traffic:
     def __init__(self, rtl: Path, bus_bytes: int = BUS_BYTES, **memory: int) -> None:
         profile = Memory(
             latency_cycles=memory.get("latency_cycles", 20),
-            bandwidth_bytes_per_second=memory.get("bandwidth_bytes_per_second", UNLIMITED),
+            peak_bytes_per_second=memory.get("bandwidth_bytes_per_second", UNLIMITED),
+            efficiency=1.0,
             burst_beats=memory.get("burst_beats", 16),
             reads_in_flight=memory.get("reads_in_flight", 8),
             bytes=SIZE,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import textwrap
 
-from generators.description import LINE_LENGTH, NOTE, Description, commented
-from generators.systemverilog import gate_table_values
+from .description import LINE_LENGTH, NOTE, Description, commented
+from .systemverilog import gate_table_values
 
 
 def header(description: Description) -> str:

@@ -16,6 +16,13 @@ REGISTER_WINDOW_BYTES = 65536
 """Address range of the kernel's registers in a block design (the smallest that Vivado assigns by default)."""
 
 
+LARGEST_DIVISOR = 63
+"""Behind each PLL of a processing system stand two dividers of six bits."""
+
+CLOCK_TOLERANCE = 1e-3
+"""Share by which a rate may be off: documents give PLLs to a few digits."""
+
+
 @dataclass(frozen=True)
 class Word:
     """One 32-bit register of the AXI4-Lite port. A 64-bit argument has two, named NAME_1 and NAME_2."""
@@ -56,6 +63,14 @@ class Description:
             if value <= 0 or value & (value - 1):
                 raise SystemExit(f"kernel.json: flag {name} must be a power of two.")
 
+        for name, board in self.data["boards"].items():
+            try:
+                two_divisors(board["clock"]["divisor"])
+            except ValueError as error:
+                raise SystemExit(f"kernel.json: the clock of {name}: {error}") from error
+            if not 0 < board["memory"]["efficiency"] <= 1:
+                raise SystemExit(f"kernel.json: the memory's efficiency of {name} must be over 0, at most 1.")
+
     def words(self) -> list[Word]:
         """Return the 32-bit registers in the order of their offsets."""
         words = []
@@ -93,11 +108,37 @@ class Description:
         numbers = {name.upper(): value for name, value in self.data["numbers"].items()}
         return {name: value for name, value in numbers.items() if name not in parameters}
 
+    def clock_mhz(self, board: str, divisor: int | None = None) -> float:
+        """Return the rate of a board's fabric clock in MHz: its PLL by the profile's divisor, or another."""
+        clock = self.data["boards"][board]["clock"]
+        return round(float(clock["source_mhz"]) / (divisor or clock["divisor"]), 6)
+
+    def clock_divisor(self, board: str, clock_mhz: float) -> int:
+        """Return the divisor that makes a rate of a board's PLL, to 0.1 %; ValueError where none does."""
+        source_mhz = float(self.data["boards"][board]["clock"]["source_mhz"])
+        divisor = round(source_mhz / clock_mhz) if clock_mhz > 0 else 0
+        if divisor < 1 or abs(source_mhz / divisor / clock_mhz - 1) > CLOCK_TOLERANCE:
+            near = [source_mhz / max(divisor + step, 1) for step in (1, 0, -1)]
+            raise ValueError(
+                f"{board} cannot make {clock_mhz:g} MHz: its {source_mhz:g} MHz are divided by an integer, "
+                f"as in {', '.join(f'{rate:.6g}' for rate in dict.fromkeys(near))} MHz."
+            )
+        two_divisors(divisor)
+        return divisor
+
     def board_build(self, board: str) -> dict[str, int]:
         """Return every build parameter of a board: the defaults with what the board sets."""
         build = {name: entry["default"] for name, entry in self.data["build_parameters"].items()}
         build.update(self.data["boards"][board]["build"])
         return build
+
+
+def two_divisors(divisor: int) -> tuple[int, int]:
+    """Return the two dividers that make a divisor; raises ValueError where none from 1 to 63 do."""
+    for second in range(1, LARGEST_DIVISOR + 1):
+        if divisor > 0 and divisor % second == 0 and divisor // second <= LARGEST_DIVISOR:
+            return divisor // second, second
+    raise ValueError(f"{divisor} is no product of two integers from 1 to {LARGEST_DIVISOR}.")
 
 
 def commented(line: str, about: str, marker: str) -> list[str]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from generators import hwh
-from generators.description import NOTE, Description
+from . import hwh
+from .description import NOTE, Description
 
 KINDS = {
     "control": "control",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from generators.description import NOTE, REGISTER_WINDOW_BYTES, Description
+from .description import NOTE, REGISTER_WINDOW_BYTES, Description, two_divisors
 
 CONTROL_FIELDS = [  # name, bit, access
     ("AP_START", 0, "read-write"),
@@ -44,11 +44,12 @@ class ProcessingSystem:
     interrupt: str
     kernel_base: int
     controller_base: int
-    source_mhz: int  # PLL that the fabric clocks come from
+    # Parameters of fabric clock {clock}. What was asked for is what the logic was built for.
     source_parameter: str
-    source: str
     divisor_parameter: str
     enable_parameter: str
+    asked_parameter: str
+    actual_parameter: str
 
 
 ZYNQ = ProcessingSystem(
@@ -58,11 +59,11 @@ ZYNQ = ProcessingSystem(
     interrupt="IRQ_F2P",
     kernel_base=0x4000_0000,
     controller_base=0x4180_0000,
-    source_mhz=1050,
     source_parameter="PCW_FCLK{clock}_PERIPHERAL_CLKSRC",
-    source="DDR PLL",
     divisor_parameter="PCW_FCLK{clock}_PERIPHERAL_DIVISOR{divisor}",
     enable_parameter="PCW_FPGA_FCLK{clock}_ENABLE",
+    asked_parameter="PCW_FPGA{clock}_PERIPHERAL_FREQMHZ",
+    actual_parameter="PCW_ACT_FPGA{clock}_PERIPHERAL_FREQMHZ",
 )
 ZYNQ_ULTRASCALE = ProcessingSystem(
     module="zynq_ultra_ps_e",
@@ -71,29 +72,37 @@ ZYNQ_ULTRASCALE = ProcessingSystem(
     interrupt="pl_ps_irq0",
     kernel_base=0xA000_0000,
     controller_base=0xA001_0000,
-    source_mhz=1500,
     source_parameter="PSU__CRL_APB__PL{clock}_REF_CTRL__SRCSEL",
-    source="IOPLL",
     divisor_parameter="PSU__CRL_APB__PL{clock}_REF_CTRL__DIVISOR{divisor}",
     enable_parameter="PSU__FPGA_PL{clock}_ENABLE",
+    asked_parameter="PSU__CRL_APB__PL{clock}_REF_CTRL__FREQMHZ",
+    actual_parameter="PSU__CRL_APB__PL{clock}_REF_CTRL__ACT_FREQMHZ",
 )
 
 
-def handoff(description: Description, board: str) -> str:
-    """Return the .hwh of a board's design: kernel, interrupt controller and processing system."""
-    profile = description.data["boards"][board]
-    system = ZYNQ if profile["part"].startswith("xc7z") else ZYNQ_ULTRASCALE
-    clock_mhz = profile["clock_mhz"]
-    if system.source_mhz % clock_mhz or system.source_mhz // clock_mhz > 63:
-        raise SystemExit(f"{board}: {clock_mhz} MHz cannot be divided from {system.source_mhz} MHz.")
+def processing_system(description: Description, board: str) -> ProcessingSystem:
+    """Return the family of a board's part."""
+    return ZYNQ if description.data["boards"][board]["part"].startswith("xc7z") else ZYNQ_ULTRASCALE
 
+
+def handoff(description: Description, board: str, divisor: int | None = None) -> str:
+    """Return the .hwh of a board's design: kernel, interrupt controller and processing system.
+
+    `divisor` is that of the fabric clock, the profile's unless given. Raises ValueError for one that the two
+    dividers do not make.
+    """
+    profile = description.data["boards"][board]
+    system = processing_system(description, board)
+    divisor = profile["clock"]["divisor"] if divisor is None else divisor
     root = ElementTree.Element("EDKSYSTEM")
     _add(root, "SYSTEMINFO", NAME=f"egret_{board}", PART=profile["part"])
     _add(root, "EXTERNALPORTS")
     modules = _add(root, "MODULES")
     _kernel(modules, description, description.board_build(board)["ENGINES"])
     _interrupt_controller(modules, system)
-    _processing_system(modules, system, system.source_mhz // clock_mhz)
+    _processing_system(
+        modules, system, profile["clock"]["source"], divisor, description.clock_mhz(board, divisor)
+    )
     ElementTree.indent(root)
     body = ElementTree.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n<!-- {NOTE} -->\n{body}\n'
@@ -160,17 +169,23 @@ def _interrupt_controller(modules: ElementTree.Element, system: ProcessingSystem
     _bus(_add(module, "BUSINTERFACES"), "s_axi", "SLAVE")
 
 
-def _processing_system(modules: ElementTree.Element, system: ProcessingSystem, divisor: int) -> None:
+def _processing_system(
+    modules: ElementTree.Element, system: ProcessingSystem, source: str, divisor: int, clock_mhz: float
+) -> None:
     name = system.module
     module = _module(modules, f"{name}_0", name, f"xilinx.com:ip:{name}:{system.version}")
     parameters = _add(module, "PARAMETERS")
     for clock in range(PYNQ_CLOCKS):
-        for pattern, value in (
-            (system.source_parameter, system.source),
-            (system.divisor_parameter.replace("{divisor}", "0"), divisor if clock == 0 else 1),
-            (system.divisor_parameter.replace("{divisor}", "1"), 1),
+        first, second = two_divisors(divisor) if clock == 0 else (1, 1)
+        values: list[tuple[str, object]] = [
+            (system.source_parameter, source),
+            (system.divisor_parameter.replace("{divisor}", "0"), first),
+            (system.divisor_parameter.replace("{divisor}", "1"), second),
             (system.enable_parameter, int(clock == 0)),
-        ):
+        ]
+        if clock == 0:
+            values += [(system.asked_parameter, clock_mhz), (system.actual_parameter, clock_mhz)]
+        for pattern, value in values:
             _add(parameters, "PARAMETER", NAME=pattern.replace("{clock}", str(clock)), VALUE=value)
     _interrupt_port(_add(module, "PORTS"), "I", system.interrupt, INTERRUPT_CONTROLLER, "irq")
     _bus(_add(module, "BUSINTERFACES"), system.master, "MASTER")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from generators.description import LINE_LENGTH, NOTE, Description, commented
+from .description import LINE_LENGTH, NOTE, Description, commented
 
 
 def module(description: Description) -> str:
@@ -121,7 +121,9 @@ def _boards(description: Description) -> str:
             f'        name="{name}",',
             f'        about="{board["about"]}",',
             f'        part="{board["part"]}",',
-            f"        clock_mhz={board['clock_mhz']},",
+            f'        clock_source="{board["clock"]["source"]}",',
+            f"        clock_source_mhz={float(board['clock']['source_mhz'])},",
+            f"        clock_mhz={description.clock_mhz(name)},",
             "        build=Build(",
             *(f"            {key.lower()}={value}," for key, value in description.board_build(name).items()),
             "        ),",
@@ -180,8 +182,11 @@ class Memory:
     latency_cycles: int
     """Fabric cycles from a read's address to its first data beat, unloaded."""
 
-    bandwidth_bytes_per_second: int
-    """Peak bandwidth, all ports together."""
+    peak_bytes_per_second: int
+    """What the DDR's pins carry at most: rate times width."""
+
+    efficiency: float
+    """Share of the peak that reads of columns all over the memory get."""
 
     burst_beats: int
     """Longest burst a port takes."""
@@ -192,6 +197,11 @@ class Memory:
     bytes: int
     """Contiguous memory that buffers can be allocated from."""
 
+    @property
+    def bandwidth_bytes_per_second(self) -> int:
+        """What all ports together get of the peak."""
+        return round(self.peak_bytes_per_second * self.efficiency)
+
 
 @dataclass(frozen=True)
 class Board:
@@ -200,13 +210,19 @@ class Board:
     name: str
     about: str
     part: str
+    clock_source: str
+    """PLL of the processing system that the fabric clock comes from, as Vivado calls it."""
+
+    clock_source_mhz: float
     clock_mhz: float
+    """The PLL's rate by an integer: the processing system has nothing else to make a clock with."""
+
     build: Build
     memory: Memory
 
     @property
     def bytes_per_cycle(self) -> float:
-        """DDR bytes per fabric cycle at the board's peak bandwidth."""
+        """DDR bytes per fabric cycle, of all ports together."""
         return self.memory.bandwidth_bytes_per_second / (self.clock_mhz * 1_000_000)
 
 '''

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from generators.description import NOTE, Description, commented
+from .description import NOTE, Description, commented
 
 DIGITS_PER_LINE = 100
 

@@ -6,7 +6,7 @@ renames and slices the ports of egret_core.
 
 from __future__ import annotations
 
-from generators.description import NOTE, Description
+from .description import NOTE, Description
 
 CONTROL_PORTS = [  # direction, width, name
     ("input", 7, "AWADDR"),

@@ -43,7 +43,7 @@ class Job:
     name: str
     """Folder below build/hls."""
     part: str
-    clock_mhz: int
+    clock_mhz: float
     build: Mapping[str, int]
     """Every build parameter of hls/kernel.json by name."""
     case: str | None = None
@@ -60,7 +60,7 @@ class Job:
                 raise BuildError(f"There is no build parameter {name}; there are {', '.join(build)}.")
             build[name] = value
         name = board if not changes else "_".join(str(value) for value in build.values())
-        return cls(description, name, profile["part"], profile["clock_mhz"], build)
+        return cls(description, name, profile["part"], description.clock_mhz(board), build)
 
     @classmethod
     def of_case(cls, board: str, case: str) -> Job:

@@ -71,7 +71,7 @@ class Machine:
             changes["latency_cycles"] = self.latency_cycles
         if self.bandwidth == FULL:
             both_ways = 2 * build.engines * build.bus_bytes
-            changes["bandwidth_bytes_per_second"] = both_ways * own.clock_mhz * 1_000_000
+            changes["bandwidth_bytes_per_second"] = round(both_ways * own.clock_mhz * 1_000_000)
         elif self.bandwidth != AS_BOARD:
             if not re.fullmatch(r"[1-9][0-9]*", self.bandwidth):
                 raise EgretError(

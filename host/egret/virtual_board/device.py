@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pynq.pl_server.device import Device
 from pynqmetadata.frontends import Metadata
 from pynqmetadata.views.runtime import RuntimeMetadataParser
 
+from egret.clock import built_for
 from egret.errors import EgretError
 from egret.kernel import VLNV, Board
 from egret.virtual_board.csim_model import CsimModel
@@ -96,7 +98,9 @@ class VirtualDevice(Device):
         """Put a new kernel, in reset state, behind the addresses that the design gives it."""
         if self._model is not None:
             self._model.close()
-        self._model = self._make_model(self.board, self.memory.data, self.memory.base)
+        # How many bytes the DDR gives in a cycle depends on the clock.
+        board = replace(self.board, clock_mhz=built_for(self.ip_dict) or self.board.clock_mhz)
+        self._model = self._make_model(board, self.memory.data, self.memory.base)
         self._reset_bus()
         controllers = []
         for description in self.ip_dict.values():
@@ -187,10 +191,10 @@ class VirtualDevice(Device):
     def _reset_bus(self) -> None:
         # The processing system's clocks keep what was set when the logic is loaded anew.
         clocks = {base: block for base, block in self._bus.items() if base in self._clock_windows()}
-        self._bus = {**clock_registers(self.arch), **clocks}
+        self._bus = {**clock_registers(self.board), **clocks}
 
     def _clock_windows(self) -> set[tuple[int, int]]:
-        return set(clock_registers(self.arch))
+        return set(clock_registers(self.board))
 
     def _interrupt_pin(self) -> bool:
         return self._model is not None and self._model.interrupt

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from egret.kernel import REGISTERS
+from egret.kernel import REGISTERS, Board
 from egret.virtual_board.csim_model import CsimModel
 from egret.virtual_board.model import KernelModel
 
@@ -112,22 +112,27 @@ class StoredRegisters:
         self._values[offset] = value
 
 
-def clock_registers(arch: str) -> dict[tuple[int, int], StoredRegisters]:
-    """Return the clock registers, by base address and bytes, as they are after boot.
+def clock_registers(board: Board) -> dict[tuple[int, int], StoredRegisters]:
+    """Return the clock registers of a board, by base address and bytes, as they are after boot.
 
-    `arch` is what pynq calls the family: armv7l (Zynq-7000) or aarch64 (Zynq UltraScale+).
+    The fabric clocks come from the board's PLL at 100 MHz or near it, as PYNQ images leave them.
     """
-    if arch == "armv7l":
-        # 50 MHz times 26, 21, 20: 1300, 1050 and 1000 MHz from the ARM, DDR and IO PLL. The first fabric
-        # clock comes from the DDR PLL, as hls/scripts/generators/hwh.py has it, the others from the IO PLL.
+    mhz, source = board.clock_source_mhz, board.clock_source
+    divisor = round(mhz / 100)
+    if board.part.startswith("xc7z"):
+        # 50 MHz times 26, 21, 20: 1300, 1050 and 1000 MHz from the ARM, DDR and IO PLL.
         pll = {0x100: 26 << 12, 0x104: 21 << 12, 0x108: 20 << 12}
-        fabric = {0x170 + 16 * clock: 10 << 8 | 1 << 20 for clock in range(4)}
-        fabric[0x170] |= 3 << 4
+        select, at = {"IO PLL": (0, 0x108), "ARM PLL": (2, 0x100), "DDR PLL": (3, 0x104)}[source]
+        pll[at] = round(mhz / 50) << 12
+        fabric = {0x170 + 16 * clock: divisor << 8 | 1 << 20 | select << 4 for clock in range(4)}
         return {(0xF800_0000, 0x1000): StoredRegisters({**pll, 0x120: 2 << 8, **fabric})}
-    # 33.333 MHz times 45, and 72 / 2: 1500 MHz from the IO PLL, 1200 MHz for the processors.
-    low = {0x20: 45 << 8, 0x30: 45 << 8 | 1 << 16}
-    low.update({0xC0 + 4 * clock: 15 << 8 | 1 << 16 | 1 << 24 for clock in range(4)})
-    full = {0x20: 72 << 8 | 1 << 16, 0x2C: 64 << 8 | 1 << 16, 0x38: 90 << 8 | 1 << 16, 0x60: 1 << 8}
+    # 33.333 MHz times a number, halved: 1200 MHz for the processors, the board's rate from its PLL.
+    halved = 1 << 16
+    low = {0x20: 90 << 8 | halved, 0x30: 90 << 8 | halved}
+    select, at = {"IOPLL": (0, 0x20), "RPLL": (2, 0x30)}[source]
+    low[at] = round(2 * mhz / 33.333) << 8 | halved
+    low.update({0xC0 + 4 * clock: divisor << 8 | 1 << 16 | 1 << 24 | select for clock in range(4)})
+    full = {0x20: 72 << 8 | halved, 0x2C: 64 << 8 | halved, 0x38: 90 << 8 | halved, 0x60: 1 << 8}
     return {
         (0xFF5E_0000, 0x1000): StoredRegisters(low),
         (0xFD1A_0000, 0x1000): StoredRegisters(full),

@@ -1,7 +1,9 @@
-"""Compares a .hwh that Vivado wrote with the one that the virtual board gives to pynq.
+"""Vivado's .hwh: held against the one that the virtual board gives to pynq, and marked with its clock.
 
-The driver is tested against the second, so the first must tell pynq the same: the kernel under its name, its
-registers, addresses, interrupt and clock. Vivado's file holds far more; compared is what the driver uses.
+The driver is tested against the virtual board's, so Vivado's must tell pynq the same: the kernel under its
+name, its registers, addresses and interrupt. Vivado's file holds far more; compared is what the driver uses.
+The clock is written into it: pynq sets divisors only, behind the PLL that the board's boot loader left, which
+need not be the one that Vivado had in mind.
 """
 
 from __future__ import annotations
@@ -9,21 +11,12 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
+from hls.scripts.generators.description import two_divisors
+from hls.scripts.generators.hwh import ZYNQ, ZYNQ_ULTRASCALE
+
 Facts = dict[str, object]
 
-_CLOCK = {
-    "processing_system7": (
-        "PCW_FCLK0_PERIPHERAL_DIVISOR0",
-        "PCW_FCLK0_PERIPHERAL_DIVISOR1",
-        "PCW_FPGA_FCLK0_ENABLE",
-    ),
-    "zynq_ultra_ps_e": (
-        "PSU__CRL_APB__PL0_REF_CTRL__DIVISOR0",
-        "PSU__CRL_APB__PL0_REF_CTRL__DIVISOR1",
-        "PSU__FPGA_PL0_ENABLE",
-    ),
-}
-"""Two divisors and the enable bit of the fabric clock, by processing system."""
+_SYSTEMS = {system.module: system for system in (ZYNQ, ZYNQ_ULTRASCALE)}
 
 
 def differences(expected: Path, found: Path) -> list[str]:
@@ -55,13 +48,33 @@ def facts(root: ElementTree.Element) -> Facts:
             wire = f"{module.get('INSTANCE')}/{port.get('NAME')}"
             ends = [f"{end.get('INSTANCE')}/{end.get('PORT')}" for end in port.iter("CONNECTION")]
             found[f"what the interrupt {wire} goes to"] = " ".join(sorted(ends))
-        names = _CLOCK.get(module.get("MODTYPE", ""))
-        if names is not None:
+        system = _SYSTEMS.get(module.get("MODTYPE", ""))
+        if system is not None:
             values = {entry.get("NAME"): entry.get("VALUE") for entry in module.iter("PARAMETER")}
-            first, second, enable = (_number(values.get(name)) for name in names)
-            found["the fabric clock's divisor"] = None if first is None or second is None else first * second
-            found["the fabric clock's enable bit"] = enable
+            found["the fabric clock's enable bit"] = values.get(system.enable_parameter.format(clock=0))
     return found
+
+
+def with_clock(handoff: Path, divisor: int, clock_mhz: float) -> str:
+    """Return a .hwh with another divisor of fabric clock 0, and rate that the logic was built for."""
+    root = ElementTree.parse(handoff).getroot()
+    for module in root.iter("MODULE"):
+        system = _SYSTEMS.get(module.get("MODTYPE", ""))
+        parameters = module.find("PARAMETERS")
+        if system is None or parameters is None:
+            continue
+        first, second = two_divisors(divisor)
+        values = {
+            system.divisor_parameter.format(clock=0, divisor=0): first,
+            system.divisor_parameter.format(clock=0, divisor=1): second,
+            system.asked_parameter.format(clock=0): clock_mhz,
+            system.actual_parameter.format(clock=0): clock_mhz,
+        }
+        for entry in [entry for entry in parameters if entry.get("NAME") in values]:
+            parameters.remove(entry)
+        for name, value in values.items():
+            ElementTree.SubElement(parameters, "PARAMETER", NAME=name, VALUE=str(value))
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True)
 
 
 def _kernel(root: ElementTree.Element) -> ElementTree.Element | None:

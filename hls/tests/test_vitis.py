@@ -1,4 +1,4 @@
-"""The command lines for Vivado and Vitis: what they hand over, and what they say where a tool is missing."""
+"""The command line for Vitis HLS: what it hands over, and what it says where the tool is missing."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 import build_hls
 import hls_job
 import pytest
-import tcl
-import vivado_inputs
-from board_builds import BOARDS, DESCRIPTION
 
-BUILD = vivado_inputs.REPOSITORY / "bitstreams" / "build.py"
+from bitstreams import REPOSITORY, vivado_inputs
+from bitstreams.tests import tcl
+from bitstreams.tests.recorder import BOARDS, DESCRIPTION
+
 BUILD_HLS = Path(build_hls.__file__)
 
 CONFIG_KEYS = frozenset(
@@ -77,7 +77,7 @@ def test_config_has_documented_keys_and_the_boards_facts(board: str) -> None:
     assert settings(general) == {"part": [DESCRIPTION.data["boards"][board]["part"]]}
     found = settings(hls)
     assert set(found) <= CONFIG_KEYS
-    assert found["clock"] == [f"{DESCRIPTION.data['boards'][board]['clock_mhz']}MHz"]
+    assert found["clock"] == [f"{DESCRIPTION.clock_mhz(board)}MHz"]
     assert found["syn.top"] == ["egret_kernel"]
     vlnv = ":".join(found[f"package.ip.{key}"][0] for key in ("vendor", "library", "name", "version"))
     assert vlnv == DESCRIPTION.vlnv
@@ -94,7 +94,7 @@ def test_every_build_parameter_reaches_the_sources(board: str) -> None:
     (flags,) = settings(hls_job.config(hls_job.Job.of_board(board)))["syn.cflags"]
     given = dict(re.findall(r"-DEGRET_(\w+)=(\d+)", flags))
     assert given == {name: str(value) for name, value in DESCRIPTION.board_build(board).items()}
-    header = vivado_inputs.REPOSITORY / "hls" / "src" / "egret_kernel_config.hpp"
+    header = REPOSITORY / "hls" / "src" / "egret_kernel_config.hpp"
     taken = set(re.findall(r"^#ifndef EGRET_(\w+)$", header.read_text(encoding="utf-8"), re.MULTILINE))
     assert set(given) <= taken
 
@@ -171,7 +171,6 @@ def test_simulations_get_the_test_bench_and_its_vectors(goal: str, steps: list[s
 @pytest.mark.parametrize(
     ("script", "words", "sentence"),
     [
-        (BUILD, ["--board", "pynq-z2"], r"no vivado on PATH: install Vivado 2023\.2 or later"),
         (
             BUILD_HLS,
             ["--board", "pynq-z2"],
@@ -189,17 +188,6 @@ def test_one_sentence_says_what_is_missing(
     assert result.returncode == 1
     assert re.search(sentence, result.stderr)
     assert len(result.stderr.strip().splitlines()) == 1 and result.stdout == ""
-
-
-def test_a_failing_vivado_is_reported_with_its_log(tmp_path: Path) -> None:
-    install(tmp_path, "vivado", f'echo "$@" > {tmp_path}/words\nexit 3')
-    result = run(BUILD, "--board", "pynq-z2", path=str(tmp_path))
-    assert result.returncode == 1
-    assert re.search(r"Vivado stopped with status 3; .*vivado\.log", result.stderr)
-    words = (tmp_path / "words").read_text(encoding="utf-8").split()
-    assert words[words.index("-mode") + 1] == "batch"
-    assert Path(words[words.index("-source") + 1]).is_file()
-    assert Path(words[words.index("-tclargs") + 1]).is_file()
 
 
 _EXPORT = """\

@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-import vivado_inputs
 
-ROOT = vivado_inputs.REPOSITORY
+from bitstreams import REPOSITORY as ROOT
+
 PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "bitstreams" / "README.md"])
 
 

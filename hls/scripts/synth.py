@@ -50,9 +50,7 @@ def make_report(description: Description, board: str, netlist: Path, paths: int)
     deepest, slowest = longest_paths(loaded, part.delays, paths)
     outside = memories_outside_block_memory(loaded, block_memories(description.board_build(board)))
     clock_mhz = description.clock_mhz(board)
-    return Report(
-        board, part, clock_mhz, units, by_module(units), deepest, slowest, outside, Limits()
-    )
+    return Report(board, part, clock_mhz, units, by_module(units), deepest, slowest, outside, Limits())
 
 
 def main() -> int:

@@ -26,6 +26,7 @@ AUTO = "auto"
 """The board that the program runs on, or reaches through PYNQ.remote; on a PC without one, the virtual
 CSIM_BOARD with the cycle-accurate kernel."""
 
+
 @dataclass(frozen=True)
 class OpenBoard:
     """A board that is pynq's active device."""

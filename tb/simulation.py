@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from egret.kernel import Build
 from egret.virtual_board.build import find_verilator, verilator_environment
+from egret.virtual_board.rtl_files import rtl_files
 from kernel_cases import Case
 
 BENCHES = Path(__file__).resolve().parent
@@ -57,12 +58,10 @@ def _rtl_sources(build: Build, folder: Path, rtl: Path) -> list[Path]:
         check=True,
         capture_output=True,
     )
-    packages = sorted(rtl.glob("*_pkg.sv"))
     return [
         rtl / "lint.vlt",
         COVERAGE[0],
-        *packages,
-        *sorted(set(rtl.glob("*.sv")) - set(packages)),
+        *rtl_files(rtl),
         folder / "egret_kernel.sv",
         *PROTOCOL_RULES,
         COVERAGE[1],

@@ -58,10 +58,10 @@ def prove(unit: Unit, name: str, fault: tuple[str, str] | None = None) -> tuple[
     folder.mkdir(parents=True)
     module, end = source.rsplit("endmodule", 1)
     properties = unit.properties.read_text()
+    for path in unit.sources:
+        shutil.copy(path, folder)
     (folder / f"{unit.name}.sv").write_text(f"{module}{properties}\nendmodule{end}")
-    for helper in unit.helpers:
-        shutil.copy(helper, folder)
-    files = [*(helper.name for helper in unit.helpers), f"{unit.name}.sv"]
+    files = [path.name for path in unit.sources]
     (folder / f"{unit.name}.sby").write_text(
         CONFIGURATION.format(
             unit=unit.name,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from egret.virtual_board.rtl_files import rtl_files
+
 HERE = Path(__file__).resolve().parent
 RTL = HERE.parent / "rtl"
 
@@ -21,8 +23,8 @@ class Unit:
     parameters: tuple[tuple[str, int], ...] = ()
     bounded: bool = False
     """Proven for `depth` cycles from reset, whatever the inputs are; otherwise for all time."""
-    helpers: tuple[Path, ...] = ()
-    """Files that come before the module's: packages, and modules that it or its properties use."""
+    helpers: tuple[str, ...] = ()
+    """The packages, and the modules that it or its properties use."""
     aspect: str = ""
     """Which of a module's properties these are, where it has several files of them."""
     slow: bool = False
@@ -36,18 +38,20 @@ class Unit:
         return HERE / f"{self.name}{'_' if self.aspect else ''}{self.aspect}_properties.sv"
 
     @property
+    def sources(self) -> list[Path]:
+        """Its helpers in the order of the kernel's list of files, then the module."""
+        helpers = [path for path in rtl_files(RTL) if path.stem in self.helpers]
+        assert len(helpers) == len(self.helpers), f"{self.title}: hls/rtl/files.f lacks one of its helpers"
+        return [*helpers, RTL / f"{self.name}.sv"]
+
+    @property
     def title(self) -> str:
         return " ".join(
             [self.name, *([self.aspect] if self.aspect else []), *(f"{n}={v}" for n, v in self.parameters)]
         )
 
 
-_FETCHER = (
-    RTL / "kernel_types_pkg.sv",
-    RTL / "block_memory.sv",
-    RTL / "sync_fifo.sv",
-    RTL / "burst_split.sv",
-)
+_FETCHER = ("kernel_types_pkg", "block_memory", "sync_fifo", "burst_split")
 
 UNITS = (
     Unit(
@@ -106,7 +110,7 @@ UNITS = (
             ("m_axi_bresp[1];", "m_axi_bresp == 2'b11;"),
         ),
         parameters=(("MAX_BURST_BEATS", 4),),
-        helpers=(RTL / "egret_pkg.sv", RTL / "burst_split.sv"),
+        helpers=("egret_pkg", "burst_split"),
         cover_depth=28,
     ),
     # As on the boards.
@@ -115,7 +119,7 @@ UNITS = (
             "axi_writer",
             2,
             parameters=(("BUS_BYTES", bus_bytes), ("MAX_BURST_BEATS", beats)),
-            helpers=(RTL / "egret_pkg.sv", RTL / "burst_split.sv"),
+            helpers=("egret_pkg", "burst_split"),
             cover_depth=28,
         )
         for bus_bytes, beats in ((8, 16), (16, 64))
@@ -140,7 +144,7 @@ UNITS = (
             ("if (interrupt_enable[0]) interrupt_status[0]", "interrupt_status[0]"),
             ("== egret_pkg::REG_STATUS_CTRL) status_valid", "== egret_pkg::REG_STATUS) status_valid"),
         ),
-        helpers=(RTL / "egret_pkg.sv",),
+        helpers=("egret_pkg",),
     ),
     Unit(
         "column_fetcher",
@@ -202,6 +206,6 @@ UNITS = (
             ("32'(engine) == ENGINES - 1 ? '0 : engine + 1'b1", "engine"),
         ),
         parameters=(("ENGINES", 2), ("NEURON_DEPTH", 8), ("MAX_LAYERS", 2)),
-        helpers=(RTL / "kernel_types_pkg.sv", RTL / "block_memory.sv", RTL / "clock_gate.sv"),
+        helpers=("kernel_types_pkg", "block_memory", "clock_gate"),
     ),
 )

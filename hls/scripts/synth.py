@@ -21,6 +21,7 @@ import json
 import sys
 from pathlib import Path
 
+from egret.virtual_board.rtl_files import rtl_files
 from generators.description import Description
 from generators.top import top
 from synthesis.expected import block_memories
@@ -32,13 +33,6 @@ from synthesis.report import Limits, Report
 from synthesis.resources import TOP, by_module, by_unit, memories_outside_block_memory
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-def rtl_sources() -> list[Path]:
-    """Return the kernel's SystemVerilog files, packages first."""
-    rtl = REPOSITORY / "hls" / "rtl"
-    packages = sorted(rtl.glob("*_pkg.sv"))
-    return packages + sorted(set(rtl.glob("*.sv")) - set(packages))
 
 
 def make_report(description: Description, board: str, netlist: Path, paths: int) -> Report:
@@ -87,7 +81,9 @@ def main() -> int:
             source = folder / f"{TOP}.sv"
             source.write_text(top(description, build["ENGINES"]), encoding="utf-8")
             parameters = {name: value for name, value in build.items() if name != "ENGINES"}
-            netlist, seconds = synthesise([*rtl_sources(), source], parameters, part, folder)
+            netlist, seconds = synthesise(
+                [*rtl_files(REPOSITORY / "hls" / "rtl"), source], parameters, part, folder
+            )
         report = make_report(description, arguments.board, netlist, arguments.paths)
     except (NetlistError, OSError) as error:
         print(error, file=sys.stderr)

@@ -85,7 +85,8 @@ class Traffic:
 @pytest.fixture(scope="module")
 def rtl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("traffic_rtl")
-    shutil.copy(TESTS / "traffic_core" / "egret_core.sv", folder)
+    for source in (TESTS / "traffic_core").iterdir():
+        shutil.copy(source, folder)
     shutil.copy(TESTS.parents[1] / "hls" / "rtl" / "egret_pkg.sv", folder)
     return folder
 

@@ -282,7 +282,8 @@ def traffic_rtl(tmp_path: Path) -> Path:
     """A small design that compiles fast."""
     folder = tmp_path / "rtl"
     folder.mkdir()
-    shutil.copy(TESTS / "traffic_core" / "egret_core.sv", folder)
+    for source in (TESTS / "traffic_core").iterdir():
+        shutil.copy(source, folder)
     shutil.copy(RTL / "egret_pkg.sv", folder)
     return folder
 

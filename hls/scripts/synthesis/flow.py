@@ -27,8 +27,7 @@ for line in open(sys.argv[1], encoding="utf-8"):
 
 
 def script(sources: list[Path], parameters: dict[str, int], part: Part, netlist: Path) -> str:
-    """Return the Yosys commands, one a line: read, set the build's parameters, map, flatten, write `netlist`.
-    """
+    """Return the Yosys commands, one a line: read, set the parameters, map, flatten, write `netlist`."""
     files = " ".join(f'"{source}"' for source in sources)
     settings = " ".join(f"-set {name} {value}" for name, value in parameters.items())
     lines = [

@@ -115,8 +115,7 @@ def unit_of(name: str) -> str:
 
 
 def _signal_names(netnames: dict[str, Any]) -> dict[int, str]:
-    """Return a name for each net: of its several the one declared deepest in the hierarchy, if any is public.
-    """
+    """Return a name for each net that has a public one: the one declared deepest in the hierarchy."""
     best: dict[int, tuple[int, int, str]] = {}
     for raw, entry in netnames.items():
         name = plain_name(raw)

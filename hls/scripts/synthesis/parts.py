@@ -39,8 +39,7 @@ class Delays:
 
 @dataclass(frozen=True)
 class Part:
-    """A device: `family` as `synth_xilinx` calls it; totals of LUTs, flip-flops, 36 Kbit block RAMs and DSPs.
-    """
+    """A device: its `family` for `synth_xilinx`; totals of LUTs, flip-flops, 36 Kbit block RAMs and DSPs."""
 
     name: str
     family: str
@@ -111,8 +110,7 @@ PARTS = (XC7Z020, XCZU3EG)
 
 
 def part_of(name: str) -> Part:
-    """Return the part that an ordering name such as `xc7z020clg400-1` begins with; KeyError if none is known.
-    """
+    """Return the part that an ordering name (`xc7z020clg400-1`) begins with; KeyError if none is known."""
     for part in PARTS:
         if name.startswith(part.name):
             return part

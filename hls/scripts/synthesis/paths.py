@@ -233,8 +233,7 @@ class _Graph:
         stop: Callable[[float], float],
         count: int,
     ) -> list[Path]:
-        """Return the worst paths by the sum of start, steps and stop, one for each register that they end at.
-        """
+        """Return the worst paths by the sum of start, steps and stop, one for each register at an end."""
         arrival = {bit: _Arrival(start(delay), None, "") for bit, delay in self.starts.items()}
         for bit in self.order:
             latest = arrival.get(bit)
@@ -287,8 +286,7 @@ def _ports(cell: Cell, among: tuple[str, ...], *wanted: str) -> tuple[str, ...]:
 
 
 def _read_address(cell: Cell, output: str) -> tuple[str, ...]:
-    """Return the address ports of a LUT memory's output: DOA is read at ADDRA, DPO at DPRA, SPO and O at A.
-    """
+    """Return the address ports of a LUT memory's output: ADDRA for DOA, DPRA for DPO, A for SPO and O."""
     if output.startswith("DO"):
         return (f"ADDR{output[2:3]}",)
     prefix = "DPRA" if output == "DPO" else "A"

@@ -18,6 +18,7 @@ from egret.errors import EgretError
 from egret.installation import how_to_install
 from egret.kernel import Build
 from egret.virtual_board.cache import cache_key, cached, last_line, neutral_environment, run_tool
+from egret.virtual_board.rtl_files import LIST, rtl_files
 from egret.virtual_board.simulated_top import CLOCK_GATE, TOP, simulated_source, simulated_top
 
 HARNESS = Path(__file__).resolve().parent / "harness"
@@ -39,9 +40,10 @@ _ABOUT = "The virtual board does not compile: "
 def library_path(build: Build, rtl: Path | None = None, clock_gates: bool = True) -> Path:
     """Return the shared library for a kernel of these build parameters, compiling it if need be.
 
-    `rtl` is the folder of SystemVerilog sources, hls/rtl of this checkout unless told otherwise. Without
-    `clock_gates` the RTL is taken as it is written, and idle units run too, as in hardware: slower, and the
-    same in every cycle (simulated_top.py). One line on standard error says that and how long it compiles.
+    `rtl` is a folder of SystemVerilog sources with their list, hls/rtl of this checkout unless told
+    otherwise. Without `clock_gates` the RTL is taken as it is written, and idle units run too, as in
+    hardware: slower, and the same in every cycle (simulated_top.py). One line on standard error says that and
+    how long it compiles.
     Raises EgretError, with what to install or do, where the sources or a tool are missing or the sources do
     not compile.
     """
@@ -77,12 +79,12 @@ def _find_sources(rtl: Path | None) -> _Sources:
     hls = Path(__file__).resolve().parents[3] / "hls"
     rtl = rtl or hls / "rtl"
     generator = hls / "scripts" / "generate.py"
-    if not generator.is_file() or not rtl.is_dir():
+    if not generator.is_file() or not (rtl / LIST).is_file():
         raise EgretError(
             f"A virtual board runs the kernel's sources, but {hls} is not there: run Egret from a full "
             "checkout of it, or install that one, editable (pip install -e)."
         )
-    files = sorted(rtl.glob("*.sv"), key=lambda path: (not path.stem.endswith("_pkg"), path.name))
+    files = rtl_files(rtl)
     harness = tuple(sorted(HARNESS.iterdir()))
     description = (hls / "kernel.json", generator, *sorted((hls / "scripts" / "generators").glob("*.py")))
     top = Path(__file__).with_name("simulated_top.py")

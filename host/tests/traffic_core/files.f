@@ -1,0 +1,2 @@
+egret_pkg.sv
+egret_core.sv

@@ -11,7 +11,7 @@ from egret import kernel
 from egret.build_words import words_of
 from kernel_bench import MEMORY_BASE
 from scene import CASE, Scene
-from wrong_headers import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE, wrong_words
+from wrong_headers import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE, ignored_words, wrong_words
 
 ERROR_RESPONSES = (AxiResp.SLVERR, AxiResp.DECERR)
 
@@ -94,10 +94,17 @@ async def misaligned_addresses(dut) -> None:  # type: ignore[no-untyped-def]
     status, _ = await bench.execute(kernel.COMMAND_RESET, counters=MEMORY_BASE + 32)
     assert code(status) == "BAD_ADDRESS"
     assert not bench.memory.written_lines
-    # an address that the command does not use may be anything
+    # an address that the command does not use may be anything, and so may bits of `flags` without a meaning
+    unknown = 0xFFFF_FFFF ^ kernel.FLAG_WRITE_LOGITS
     status, _ = await bench.execute(
-        kernel.COMMAND_RUN, token_count=1, flags=0, **{**good, "logits": 3, "image": 5}
+        kernel.COMMAND_RUN, token_count=1, flags=unknown, **{**good, "logits": 3, "image": 5}
     )
+    assert status == 0
+    # addresses are checked first, and of a command that has nothing to do, too
+    for command in (kernel.COMMAND_RUN, 99):
+        status, _ = await bench.execute(command, counters=MEMORY_BASE + 32, **{**good, "token_count": 0})
+        assert code(status) == "BAD_ADDRESS"
+    status, _ = await bench.execute(kernel.COMMAND_RUN, **{**good, "token_count": 0})
     assert status == 0
     status, _ = await bench.execute(kernel.COMMAND_RESET, counters=0)
     assert status == 0
@@ -124,10 +131,14 @@ async def bad_images(dut) -> None:  # type: ignore[no-untyped-def]
         assert counters.status == status
         assert min(bench.memory.read_lines) >= address and max(bench.memory.read_lines) < address + size
         bench.next_free = address  # the next one may take its place
-    status, _ = await bench.execute(
-        kernel.COMMAND_RUN, token_count=1, tokens=MEMORY_BASE, results=MEMORY_BASE
-    )
-    assert code(status) == "NOT_LOADED"
+    for tokens, name in ((MEMORY_BASE, "NOT_LOADED"), (MEMORY_BASE + 8, "BAD_ADDRESS")):
+        status, _ = await bench.execute(kernel.COMMAND_RUN, tokens=tokens, results=MEMORY_BASE)
+        assert code(status) == name
+    data = image.data.copy()
+    for word in ignored_words(CASE.build, len(CASE.layers)):
+        data[4 * word : 4 * word + 4] = 0xA5
+    status, _ = await bench.execute(kernel.COMMAND_LOAD, image=bench.place(data))
+    assert status == 0
     await works(scene)
 
 
@@ -213,10 +224,10 @@ async def read_errors(dut) -> None:  # type: ignore[no-untyped-def]
 
 @cocotb.test()
 async def write_errors(dut) -> None:  # type: ignore[no-untyped-def]
-    """WRITE_ERROR from a result, from logits, and from the counters; the model is gone after each."""
+    """WRITE_ERROR from results, logits and counters; its position is a token; no model is left."""
     scene = await begin(dut)
     bench, memory = scene.bench, scene.bench.memory
-    for logits, count in ((False, 4), (True, 4), (False, 1)):
+    for count, logits in ((1, False), (4, False), (4, True)):
         memory.error_response = ERROR_RESPONSES[int(logits)]
         await bench.load(scene.image)
         tokens = bench.place(np.zeros(64, np.uint8))
@@ -230,15 +241,16 @@ async def write_errors(dut) -> None:  # type: ignore[no-untyped-def]
             logits=target,
             flags=kernel.FLAG_WRITE_LOGITS if logits else 0,
         )
-        assert code(status) == "WRITE_ERROR"
-        assert position(status) < count, "a run ends at one of its tokens"
+        assert code(status) == "WRITE_ERROR" and position(status) < count
         memory.faulty = None
-    await bench.load(scene.image)
+        assert code((await bench.execute(kernel.COMMAND_RESET))[0]) == "NOT_LOADED"
     counters = bench.allocate(kernel.COUNTERS_BYTES)
-    memory.faulty = range(counters, counters + 64)
-    status, _ = await bench.execute(kernel.COMMAND_QUERY, counters=counters)
-    assert code(status) == "WRITE_ERROR" and position(status) == 0
-    memory.faulty = None
-    status, _ = await bench.execute(kernel.COMMAND_RESET)
-    assert code(status) == "NOT_LOADED"
+    arguments = {"counters": counters, "token_count": 3, "tokens": tokens, "results": bench.allocate(256)}
+    for command in (kernel.COMMAND_QUERY, kernel.COMMAND_RUN):
+        await bench.load(scene.image)
+        memory.faulty = range(counters, counters + 64)
+        status, _ = await bench.execute(command, **arguments)
+        assert code(status) == "WRITE_ERROR" and position(status) == 0
+        memory.faulty = None
+        assert code((await bench.execute(kernel.COMMAND_RESET))[0]) == "NOT_LOADED"
     await works(scene)

@@ -1,4 +1,4 @@
-"""The cocotb test of hostile images: a few mutated ones, past the loader, into the kernel."""
+"""The cocotb tests of images that the packer does not write: past the loader, into the kernel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import cocotb
 from image_mutations import hostile_header, hostile_pointers, hostile_section, truncated
 
 from egret import kernel
+from egret.image import ModelImage
 from kernel_bench import MEMORY_BASE
+from loose_image import loosen
 from scene import SEED, Scene
 
 IMAGES = 40
@@ -54,3 +56,14 @@ async def mutated_images_do_no_harm(dut) -> None:  # type: ignore[no-untyped-def
     await bench.load(scene.image)
     words = scene.tokens(3)
     scene.check(await bench.run(words, True), scene.reference.run(words, True))
+
+
+@cocotb.test()
+async def columns_may_be_longer_than_they_need(dut) -> None:  # type: ignore[no-untyped-def]
+    """Entries of weight 0 that lead out of their lane change nothing but the beats."""
+    scene = Scene(dut)
+    scene.image = ModelImage.parse(loosen(scene.image).data)
+    await scene.start()
+    tokens = scene.tokens(5)
+    scene.check(await scene.bench.run(tokens, True), scene.reference.run(tokens, True))
+    scene.check(await scene.bench.generate(tokens[0], 2), scene.reference.generate(tokens[0], 2))

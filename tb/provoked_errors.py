@@ -166,6 +166,8 @@ async def write_error(player: Player, what: str) -> None:
         )
     bench.memory.faulty = None
     expect(status, "WRITE_ERROR")
+    assert status >> 8 < 4, f"the error is at token {status >> 8} of 4"
+    await player.is_not_loaded()
 
 
 def _with(

@@ -8,12 +8,23 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from egret.kernel import Build
+from egret.kernel import HEADER_BYTES, Build
 
 FIRST_LAYER_WORD = 8
 ENGINE_WORDS = 32
 """The first header word of engine 0."""
 HEADER_WORDS_PER_ENGINE = 8
+
+
+def ignored_words(build: Build, layers: int) -> list[int]:
+    """Return the header words that the kernel does not look at: docs/formats.md, section 5."""
+    engines = range(ENGINE_WORDS, ENGINE_WORDS + HEADER_WORDS_PER_ENGINE * build.engines)
+    return [
+        3,  # checksum
+        *range(FIRST_LAYER_WORD + layers, ENGINE_WORDS),
+        *engines[HEADER_WORDS_PER_ENGINE - 1 :: HEADER_WORDS_PER_ENGINE],
+        *range(engines.stop, HEADER_BYTES // 4),
+    ]
 
 
 def wrong_words(

@@ -27,7 +27,7 @@ from egret.fetched_beats import fetched_beats, fired_neurons  # noqa: E402
 from egret.packer import pack  # noqa: E402
 from egret.reference import ReferenceModel, Trace  # noqa: E402
 from kernel_cases import CASES, Case, make_checkpoint  # noqa: E402
-from wrong_headers import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE, wrong_words  # noqa: E402
+from wrong_headers import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE, ignored_words, wrong_words  # noqa: E402
 
 MAGIC = 0x3130434556474745
 STEP_END, STEP_PLACE, STEP_EXPECT, STEP_COMMAND = range(4)
@@ -201,7 +201,9 @@ class VectorMaker:
         self.simple(kernel.COMMAND_QUERY)
         for command in (kernel.COMMAND_RESET, kernel.COMMAND_RUN, kernel.COMMAND_GENERATE):
             self.simple(command, "NOT_LOADED", token_count=1)
+        self.simple(kernel.COMMAND_RUN, "BAD_ADDRESS", tokens=8)  # addresses come first
         self.simple(kernel.COMMAND_GENERATE + 5, "BAD_COMMAND")
+        self.file.command(kernel.COMMAND_GENERATE + 5, ERROR_CODES["BAD_ADDRESS"], counters=64 + 16)
         self.load()
         aligned = {
             "tokens": self.place_tokens(self.tokens(1)),
@@ -219,7 +221,8 @@ class VectorMaker:
                 )
         self.simple(kernel.COMMAND_LOAD, "BAD_ADDRESS", image=IMAGE_ADDRESS + 8)
         self.file.command(kernel.COMMAND_RESET, ERROR_CODES["BAD_ADDRESS"], counters=64 + 16)
-        self.file.command(kernel.COMMAND_RUN, ERROR_CODES["OK"], token_count=0, **aligned)
+        unused = {**aligned, "logits": 3, "flags": 0xFFFF_FFFF ^ kernel.FLAG_WRITE_LOGITS}
+        self.file.command(kernel.COMMAND_RUN, ERROR_CODES["OK"], token_count=0, **unused)
         self.run(self.tokens(2))  # after all this the model is still there
 
     def refuse_images(self) -> None:
@@ -233,6 +236,10 @@ class VectorMaker:
             self.file.place(IMAGE_ADDRESS, changed.tobytes())
             self.simple(kernel.COMMAND_LOAD, error, image=IMAGE_ADDRESS)
         self.simple(kernel.COMMAND_RUN, "NOT_LOADED", token_count=1)
+        changed = header.copy()
+        changed[ignored_words(self.build, len(self.case.layers))] = 0xA5A5_A5A5
+        self.file.place(IMAGE_ADDRESS, changed.tobytes())
+        self.load()
         self.restore()
 
     def refuse_tokens(self) -> None:

@@ -277,20 +277,23 @@ module sequencer #(
   //    everybody's being idle: an error and the idleness that it comes with stay together.
   logic fault, fault_now;
   logic [7:0] fault_code, fault_code_now;
-  logic [23:0] fault_position;
+  logic [23:0] fault_position, fault_position_now;
   always_comb begin
-    fault_now      = 1'b1;
-    fault_code_now = egret_pkg::ERROR_OK;
+    fault_now          = 1'b1;
+    fault_code_now     = egret_pkg::ERROR_OK;
+    fault_position_now = finished_position;
     if (read_error) fault_code_now = egret_pkg::ERROR_READ_ERROR;
     else if (write_error) fault_code_now = egret_pkg::ERROR_WRITE_ERROR;
     else if (column_error) fault_code_now = egret_pkg::ERROR_BAD_COLUMN;
-    else if (bad_token) fault_code_now = egret_pkg::ERROR_BAD_TOKEN;
-    else fault_now = 1'b0;
+    else if (bad_token) begin
+      fault_code_now     = egret_pkg::ERROR_BAD_TOKEN;
+      fault_position_now = issued_position;
+    end else fault_now = 1'b0;
   end
   always_ff @(posedge clk) begin
     fault          <= !rst && fault_now;
     fault_code     <= fault_code_now;
-    fault_position <= bad_token ? issued_position : finished_position;
+    fault_position <= fault_position_now;
   end
 
   logic misaligned, counters_misaligned;

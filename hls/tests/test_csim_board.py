@@ -25,6 +25,7 @@ from egret.synthetic import random_checkpoint
 from egret.virtual_board import csim_build
 from egret.virtual_board.csim_model import CsimModel
 from kernel_cases import CASES, Case, make_checkpoint
+from loose_image import loosen
 from vectors import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE
 
 SEED = int(os.environ.get("EGRET_SEED", random.SystemRandom().randrange(1 << 31)))
@@ -177,20 +178,37 @@ def test_read_errors(bench: Bench) -> None:
 
 
 def test_write_errors(bench: Bench) -> None:
-    """WRITE_ERROR from results, logits and counters; only after the first two is the model gone."""
-    tokens = np.arange(3, dtype=np.uint32)
-    for target in (RESULTS, LOGITS):
+    """WRITE_ERROR from results, logits and counters; its position is a token; no model is left."""
+    for target, count, at in ((RESULTS, 1, 0), (RESULTS, 3, 1), (LOGITS, 3, 1)):
         assert bench.load() == "OK"
+        tokens = np.arange(count, dtype=np.uint32)
         bench.model.set_faulty(range(target, target + 32))
         assert bench.run(tokens, flags=kernel.FLAG_WRITE_LOGITS, logits=LOGITS) == "WRITE_ERROR"
+        assert bench.read("status") >> 8 == at
         bench.write("flags", 0)
         bench.model.set_faulty(None)
         assert bench.run(tokens) == "NOT_LOADED"
-    assert bench.load() == "OK"
-    bench.model.set_faulty(range(COUNTERS, COUNTERS + 8))
-    assert bench.execute(kernel.COMMAND_QUERY) == "WRITE_ERROR"
-    bench.model.set_faulty(None)
-    assert bench.run(tokens) == "OK"
+    for command in (kernel.COMMAND_QUERY, kernel.COMMAND_RUN):
+        assert bench.load() == "OK"
+        bench.model.set_faulty(range(COUNTERS, COUNTERS + 8))
+        assert bench.execute(command) == "WRITE_ERROR"
+        assert bench.read("status") >> 8 == 0
+        bench.model.set_faulty(None)
+        assert bench.run(tokens) == "NOT_LOADED"
+
+
+def test_columns_may_be_longer_than_they_need(bench: Bench) -> None:
+    """Entries of weight 0 that lead out of their lane change nothing but the beats."""
+    words, beats = [], []
+    tokens = np.arange(6, dtype=np.uint32)
+    for image in (bench.image, loosen(bench.image)):
+        bench.memory[: image.data.size] = image.data
+        assert bench.load() == "OK" and bench.run(tokens) == "OK"
+        words.append(bench.memory[RESULTS - BASE :][: 6 * kernel.RESULT_BYTES].copy())
+        first, count = kernel.COUNTERS["beats"]
+        beats.append(bench.memory[COUNTERS - BASE + 8 * first :][: 8 * count].view(np.uint64).sum())
+    np.testing.assert_array_equal(words[0], words[1], f"seed {SEED}")
+    assert beats[0] < beats[1]
 
 
 def test_nothing_outside_is_touched(bench: Bench) -> None:

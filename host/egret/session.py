@@ -230,20 +230,20 @@ class Session:
         beforehand. Raises KernelError if the command ends with an error; the session then holds no model,
         even where the kernel still does.
         """
-        with self._command(command):
+        with self._command():
             self.kernel.start(command, counters=self._addresses["counters"], **arguments)
             self.kernel.wait(self.timeout_s)
             return self._outcome(command)
 
     async def execute_async(self, command: int, **arguments: int) -> Counters:
         """As execute(), but let the event loop run meanwhile. A task that is cancelled loses the state."""
-        with self._command(command):
+        with self._command():
             self.kernel.start(command, counters=self._addresses["counters"], **arguments)
             await self.kernel.wait_async(self.timeout_s)
             return self._outcome(command)
 
     @contextmanager
-    def _command(self, command: int) -> Iterator[None]:
+    def _command(self) -> Iterator[None]:
         """Clear the counters for a command; the model is gone where the body raises."""
         self._check_free()
         # Zero means "not written": a block without the kernel's identity is not believed.
@@ -252,8 +252,7 @@ class Session:
         try:
             yield
         except BaseException:
-            if command != contract.COMMAND_QUERY:
-                self._image = None
+            self._image = None
             raise
 
     def _outcome(self, command: int) -> Counters:

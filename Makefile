@@ -88,7 +88,7 @@ lint: $(VENV)/.test  ## Check style, types, generated files and RTL (ruff, mypy,
 		$(IN)/python hls/scripts/generate.py --top $$engines --output build/lint/$$engines && \
 		$(WITH_VERILATOR) verilator --lint-only -Wall --top-module egret_kernel \
 			$(RTL) build/lint/$$engines/egret_kernel.sv && \
-		$(IN)/python hls/scripts/slang.py $(filter %.sv,$(RTL)) build/lint/$$engines/egret_kernel.sv || exit 1; \
+		$(IN)/python hls/scripts/slang.py $(filter %.sv,$(RTL)) build/lint/$$engines/egret_kernel.sv $(wildcard tb/*.sv) || exit 1; \
 	done
 
 generate: $(VENV)/.demo  ## Make SystemVerilog, Python and C++ constants from hls/kernel.json

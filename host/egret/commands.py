@@ -5,8 +5,11 @@ a model, draw a random one, look into a file, measure the kernel.
 from __future__ import annotations
 
 import argparse
+import io
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from egret import boards_command, eval_command, inspect_command, verify_command
 from egret.argument_types import count, positive
@@ -14,16 +17,17 @@ from egret.bench import command as bench_command
 from egret.boards import AUTO, board_profile
 from egret.command_line import STATUSES
 from egret.errors import EgretError
+from egret.files import write_atomically
 from egret.image import ModelImage
 from egret.inspect_command import describe_checkpoint, describe_image
 from egret.installation import version
 from egret.limits import check_limits, check_memory
-from egret.models import load_model
+from egret.models import load_model, vocabulary_of
 from egret.packer import pack
 from egret.report import command as report_command
 from egret.run_command import DEFAULT_WORDS, run
 from egret.synthetic import random_checkpoint
-from egret.text import END, UNKNOWN
+from egret.text import END, UNKNOWN, read_text
 
 DEFAULT_BOARD = "virtual:pynq-z2"
 _BOARD_HELP = f"see 'egret boards' (default: {AUTO}, the board this is; on a PC, {DEFAULT_BOARD})"
@@ -128,6 +132,20 @@ def make_parser() -> argparse.ArgumentParser:
         "--board", default=DEFAULT_BOARD, help=f"pack for this board's kernel ({DEFAULT_BOARD})"
     )
 
+    tokens = commands.add_parser(
+        "tokens",
+        help="write the tokens of a text to a NumPy file",
+        description="Cut a text as the model's training text was cut, and write its tokens to a NumPy .npy "
+        "file (uint32, one dimension): what 'egret eval' takes, and Network.run() of the Python API.",
+        epilog="Example: egret tokens models/ptb-egru.npz ptb.test.txt -o ptb.test.npy",
+    )
+    tokens.set_defaults(function=_tokens)
+    tokens.add_argument(
+        "model", metavar="MODEL", type=Path, help="quantised checkpoint (.npz) or packed image"
+    )
+    tokens.add_argument("text", metavar="TEXT", help="text, or '-' (standard input)")
+    tokens.add_argument("-o", "--output", metavar="NPY", type=Path, required=True, help="file to write")
+
     random = commands.add_parser(
         "random",
         help="write a checkpoint with random weights, to measure a shape that nobody has trained",
@@ -171,6 +189,17 @@ def _pack(arguments: argparse.Namespace) -> int:
     check_memory(image, board)
     image.save(arguments.output)
     describe_image(image)
+    return 0
+
+
+def _tokens(arguments: argparse.Namespace) -> int:
+    vocabulary = vocabulary_of(load_model(arguments.model))
+    tokens = vocabulary.encode_text(read_text(arguments.text))
+    content = io.BytesIO()
+    np.save(content, tokens, allow_pickle=False)
+    write_atomically(arguments.output, content.getvalue())
+    unknown = vocabulary.count_unknown(tokens)
+    print(f"{arguments.output}: {tokens.size:,} tokens, {unknown:,} of them {UNKNOWN}")
     return 0
 
 

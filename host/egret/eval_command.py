@@ -20,10 +20,9 @@ from egret.boards import AUTO, board_names, is_csim, resolve_board
 from egret.errors import EgretError
 from egret.kernel import Board
 from egret.measurement import Run
-from egret.models import load_model
+from egret.models import load_model, vocabulary_of
 from egret.opening import open_model
-from egret.run_command import read_text
-from egret.text import Vocabulary
+from egret.text import UNKNOWN, Vocabulary, read_text, read_tokens
 from egret.watching import ReferenceCheck, TextScore
 
 
@@ -32,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Run a text through a model on a board, with all logits, and give its perplexity: each token but the "
         "first is predicted from those before it. The progress bar shows perplexity and cycles per token so "
-        "far. A text ends each line with <eos>, as the Penn Treebank's files are meant; a token file is a "
-        "NumPy .npy file of integers in one dimension."
+        "far. A text is cut into tokens as the model's training text was ('egret inspect' says how); a token "
+        "file is a NumPy .npy file of integers in one dimension, as 'egret tokens' writes it."
     )
     parser.set_defaults(function=evaluate)
     parser.add_argument(
@@ -51,7 +50,9 @@ def evaluate(arguments: argparse.Namespace) -> int:
     """Run the command; raise EgretError for wrong input and RunError for a board that fails."""
     name = resolve_board(arguments.board)
     model = load_model(arguments.model)
-    tokens = _tokens(arguments.text, model.vocabulary)[: arguments.tokens]
+    vocabulary = vocabulary_of(model)
+    tokens = _tokens(arguments.text, vocabulary)[: arguments.tokens]
+    unknown = vocabulary.count_unknown(tokens)
     if tokens.size < 2:
         source = "The standard input" if arguments.text == "-" else arguments.text
         raise EgretError(f"{source} holds {tokens.size} tokens; a prediction takes two.")
@@ -82,6 +83,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
             "predicted": score.predicted,
             "right": score.right,
             "perplexity": score.perplexity,
+            "unknown": unknown,
             "cycles_per_token": cycles / steps if clocked else None,
             "logit_bytes_per_token": logit_bytes,
             "events_per_token": whole.events.mean(axis=0, dtype=np.float64).tolist(),
@@ -93,6 +95,8 @@ def evaluate(arguments: argparse.Namespace) -> int:
         return 0
     assert score.perplexity is not None  # there are logits and a prediction
     print(f"perplexity  {score.perplexity:.2f} over {score.predicted:,} predicted tokens")
+    if unknown:
+        print(f"unknown     {unknown:,} of {steps:,} tokens are {UNKNOWN}, a word that the model lacks")
     print(f"right       {score.right / score.predicted:.1%} at first guess")
     print(f"cycles      {cycles / steps:,.0f} per token" if clocked else f"cycles      {name} has no clock")
     print(f"logits      {_writing(logit_bytes, board, clocked)}")
@@ -116,23 +120,8 @@ def _so_far(perplexity: float, cycles_per_token: float) -> str:
     return f"perplexity {perplexity:.1f}{clock}"
 
 
-def _tokens(name: str, words: list[str]) -> npt.NDArray[np.uint32]:
+def _tokens(name: str, vocabulary: Vocabulary) -> npt.NDArray[np.uint32]:
     """Return the tokens, uint32 [T], of a text or a token file; raise EgretError where it is neither."""
-    if not name.endswith(".npy"):
-        return Vocabulary(words).encode_lines(read_text(name))
-    try:
-        array = np.load(name, allow_pickle=False)
-    except OSError as error:
-        raise EgretError(f"{name} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise EgretError(f"{name} is no NumPy file of numbers.") from error
-    if not isinstance(array, np.ndarray) or array.ndim != 1 or array.dtype.kind not in "iu":
-        raise EgretError(f"{name} must hold integers in one dimension.")
-    outside = np.flatnonzero((array < 0) | (array >= len(words)))
-    if outside.size:
-        position = int(outside[0])
-        raise EgretError(
-            f"{name} has token {int(array[position])} at position {position}; the model's are 0 to "
-            f"{len(words) - 1}."
-        )
-    return array.astype(np.uint32)
+    if name.endswith(".npy"):
+        return read_tokens(name, len(vocabulary))
+    return vocabulary.encode_text(read_text(name))

@@ -60,6 +60,12 @@ class ImageSections:
         """The name of the checkpoint."""
         return str(self.description.get("name", ""))
 
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """The checkpoint's metadata."""
+        found: dict[str, Any] = self.description.get("metadata", {})
+        return found
+
     def matrices(self) -> list[PackedMatrix]:
         """Return the matrices in the order of the network."""
         return self.header.matrices()

@@ -9,6 +9,7 @@ from egret.errors import EgretError
 from egret.image import ModelImage
 from egret.kernel import MAGIC, Build
 from egret.packer import pack
+from egret.text import TextConvention, Vocabulary
 
 _ZIP_MAGIC = b"PK\x03\x04"
 _IMAGE_MAGIC = MAGIC.to_bytes(4, "little")
@@ -29,6 +30,11 @@ def load_model(path: Path) -> Checkpoint | ModelImage:
     if begin == _ZIP_MAGIC:
         return Checkpoint.load(path)
     raise EgretError(f"{path} is neither a quantised checkpoint (.npz) nor a packed model image.")
+
+
+def vocabulary_of(model: Checkpoint | ModelImage) -> Vocabulary:
+    """Return the words of a model with its text convention; EgretError where its convention is none."""
+    return Vocabulary(model.vocabulary, TextConvention.of_metadata(model.metadata))
 
 
 def image_for(model: Checkpoint | ModelImage, build: Build) -> ModelImage:

@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +21,7 @@ from egret.image import ModelImage
 from egret.image_header import CHECKSUM_WORD
 from egret.kernel import Board
 from egret.measurement import Counters, Run
-from egret.models import load_model
+from egret.models import load_model, vocabulary_of
 from egret.opening import open_model
 from egret.sampling import Sampler
 from egret.text import Vocabulary
@@ -98,11 +99,22 @@ class Network:
 
         Raises EgretError where the vocabulary has no <eos>, or no <unk> for a word that it lacks.
         """
-        return Vocabulary(self.words).encode_prompt(text)
+        return self._vocabulary.encode_prompt(text)
+
+    def encode_text(self, text: str) -> npt.NDArray[np.uint32]:
+        """Return the tokens, uint32 [T], of whole lines, cut as the model's training text was.
+
+        Raises EgretError as encode() does.
+        """
+        return self._vocabulary.encode_text(text)
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """Return the words of tokens with spaces between, a line break for each <eos>."""
-        return Vocabulary(self.words).decode(tokens)
+        """Return the words of tokens, spaces between (but not characters), a line break for each <eos>."""
+        return self._vocabulary.decode(tokens)
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        return vocabulary_of(self._image)
 
     def stream(self, tokens: npt.ArrayLike | Iterable[int], logits: bool = False) -> Iterator[Step]:
         """Run tokens teacher forced, and yield a Step for each, a chunk of them at a time.

@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,14 +20,14 @@ from egret.errors import EgretError
 from egret.generation import Generation, ignore
 from egret.live_view import LiveView, Style
 from egret.measurement import Run
-from egret.models import load_model
+from egret.models import load_model, vocabulary_of
 from egret.opening import open_model
 from egret.printable import printable
 from egret.reference import Trace
 from egret.report.record import make_record
 from egret.report.run_file import save_record
 from egret.sampling import Sampler
-from egret.text import Vocabulary
+from egret.text import Vocabulary, read_text
 from egret.watching import ReferenceCheck, TextScore
 from egret.word_stream import WordStream, is_piped
 
@@ -62,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.save is not None and not arguments.save.absolute().parent.is_dir():
         raise EgretError(f"{arguments.save} cannot be written: there is no such folder.")
     model = load_model(arguments.model)
-    vocabulary = Vocabulary(model.vocabulary)
+    vocabulary = vocabulary_of(model)
     given = _input_tokens(arguments, vocabulary)
     count = arguments.generate
     if count is None:
@@ -169,23 +168,14 @@ def _is_watched(arguments: argparse.Namespace) -> bool:
 
 
 def _input_tokens(arguments: argparse.Namespace, vocabulary: Vocabulary) -> npt.NDArray[np.uint32]:
-    if arguments.text:
-        tokens = vocabulary.encode_lines(read_text(arguments.text))
+    if arguments.text is not None:
+        tokens = vocabulary.encode_text(read_text(arguments.text))
         if tokens.size == 0:
             where = "Standard input" if str(arguments.text) == "-" else arguments.text
             raise EgretError(f"{where} holds no words.")
     else:
         tokens = vocabulary.encode_prompt(arguments.prompt or "")
     return tokens[: arguments.tokens] if arguments.tokens else tokens
-
-
-def read_text(name: str) -> str:
-    try:
-        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except OSError as error:
-        raise EgretError(f"{name} cannot be read: {error.strerror or error}.") from error
-    except UnicodeDecodeError as error:
-        raise EgretError(f"{name} is not UTF-8 text.") from error
 
 
 def _sampler(arguments: argparse.Namespace) -> Sampler | None:

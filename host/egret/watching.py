@@ -5,6 +5,10 @@ Both take each chunk once and keep only sums, so that a long run with all its lo
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -73,13 +77,32 @@ class ReferenceCheck:
         return trace
 
 
+def token_losses(
+    logits: npt.NDArray[np.integer[Any]], targets: npt.NDArray[np.integer[Any]]
+) -> npt.NDArray[np.float64]:
+    """Return -log softmax(logits)[target] in nats, float64 [T], from logits [T, V] in units of 2^-11."""
+    losses = np.empty(len(targets))
+    # (Row by row: a sum's last digit must not depend on how many rows come at once.)
+    for step, (row, target) in enumerate(zip(logits, targets, strict=True)):
+        values = row.astype(np.float64) / (1 << SUM_FRACTION_BITS)
+        top = values.max()
+        losses[step] = top + np.log(np.exp(values - top).sum()) - values[target]
+    return losses
+
+
+def perplexity_of(losses: Iterable[float]) -> float:
+    """Return exp of the mean of losses in nats, summed exactly: whatever the chunks, to the last digit."""
+    every = list(losses)
+    return math.exp(math.fsum(every) / len(every))
+
+
 class TextScore:
     """How well a model foresees a text, tokens uint32 [T]: each step predicts the token after it."""
 
     def __init__(self, text: npt.NDArray[np.uint32]) -> None:
         self._text = text
         self._steps = 0
-        self._loss: float | None = 0.0
+        self._losses: list[float] | None = []
         self.predicted = 0
         """Words that had a prediction so far."""
         self.right = 0
@@ -91,17 +114,12 @@ class TextScore:
         self._steps += len(part)
         self.predicted += int(following.size)
         self.right += int(np.count_nonzero(part.argmax[: following.size] == following))
-        if part.logits is None or self._loss is None:
-            self._loss = None
+        if part.logits is None or self._losses is None:
+            self._losses = None
             return
-        for token, row in zip(following, part.logits, strict=False):
-            logits = row.astype(np.float64) / (1 << SUM_FRACTION_BITS)
-            top = logits.max()
-            self._loss += float(top + np.log(np.exp(logits - top).sum()) - logits[token])
+        self._losses += token_losses(part.logits[: following.size], following).tolist()
 
     @property
     def perplexity(self) -> float | None:
-        """exp of the mean negative log likelihood of the predicted words; None without logits or words."""
-        if self._loss is None or not self.predicted:
-            return None
-        return float(np.exp(self._loss / self.predicted))
+        """Of the words predicted so far; None without logits or words."""
+        return perplexity_of(self._losses) if self._losses else None

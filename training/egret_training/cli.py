@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from egret.command_line import FINE, STATUSES, status_of
 from egret.errors import EgretError
 from egret.installation import how_to_install, version
+from egret.text import METADATA_KEY, TextConvention
 from egret_training.recipe import KERNEL
 
 if TYPE_CHECKING:
@@ -194,12 +195,12 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _corpus(path: Path | None, words: int | None) -> Any:
+def _corpus(path: Path | None, words: int | None, convention: TextConvention | None = None) -> Any:
     from egret_training.data import WHERE_TO_GET_IT, load_corpus
 
     if path is None:
         raise EgretError(f"Name the data with --data or in the environment's EGRET_PTB. {WHERE_TO_GET_IT}")
-    return load_corpus(path, words)
+    return load_corpus(path, words, convention)
 
 
 def _warn(sentences: list[str]) -> None:
@@ -219,7 +220,7 @@ def _train(arguments: argparse.Namespace) -> None:
     recipe = load_recipe(arguments.recipe)
     run = arguments.run or Path("runs") / recipe.name
     execution = choose_execution(arguments.device, arguments.eager)
-    corpus = _corpus(arguments.data, recipe.vocabulary)
+    corpus = _corpus(arguments.data, recipe.vocabulary, recipe.text)
     if not arguments.no_board:
         started = read_saved(arguments.start_from)["masks"] if arguments.start_from else None
         _warn(check_recipe(recipe, corpus.vocabulary, started))
@@ -259,6 +260,7 @@ def _export(arguments: argparse.Namespace) -> None:
         "trained_on": saved.get("corpus", PENN_TREEBANK),
         "recipe": saved["recipe"],
         "training_seconds": round(saved["seconds"]),
+        METADATA_KEY: TextConvention.of_metadata(saved).as_metadata(),
     }
     checkpoint = checkpoint_of(model, saved, metadata)
     if arguments.note:
@@ -277,7 +279,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from egret_training.figures import float_figures, integer_figures, weight_figures
 
     checkpoint = Checkpoint.load(arguments.checkpoint)
-    corpus = _corpus(arguments.data, checkpoint.metadata.get("recipe", {}).get("vocabulary"))
+    convention = TextConvention.of_metadata(checkpoint.metadata)
+    corpus = _corpus(arguments.data, checkpoint.metadata.get("recipe", {}).get("vocabulary"), convention)
     figures: dict[str, Any] = {"weights": weight_figures(checkpoint)}
     if arguments.run is not None:
         phases = [
@@ -347,7 +350,8 @@ def _price(arguments: argparse.Namespace) -> None:
                 f"{lanes} lanes of {bits} + {KERNEL.gap_bits} bits do not fit a beat of {beat} bits."
             )
     model, saved = load_model(arguments.saved)
-    corpus = _corpus(arguments.data, saved["recipe"].get("vocabulary"))
+    convention = TextConvention.of_metadata(saved)
+    corpus = _corpus(arguments.data, saved["recipe"].get("vocabulary"), convention)
     if corpus.vocabulary != saved["vocabulary"]:
         raise EgretError(f"{arguments.saved} is not of this corpus.")
     model.untie()

@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from egret.errors import EgretError
+from egret.text import TextConvention
 from egret_training import data
 from egret_training.data import Corpus
 from egret_training.evaluation import STEPS, evaluate_reference, renumber
@@ -67,7 +68,7 @@ def compare(run: Path, phase: str, corpus: Corpus, splits: list[str], decoder_we
     found: dict[str, float] = {}
     events = InputEvents(0, [], [])
     for split in splits:
-        tokens = renumber(corpus, saved["vocabulary"], split)
+        tokens = renumber(corpus, saved["vocabulary"], split, TextConvention.of_metadata(saved))
         about = f"{run.name}, {phase}, {split}"
         if integers is None:
             found[split], events = _run(model, tokens[:, None], about)

@@ -6,7 +6,7 @@ import os
 import re
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -14,9 +14,8 @@ import torch
 from torch import Tensor
 
 from egret.errors import EgretError
+from egret.text import UNKNOWN, TextConvention
 
-END_OF_SENTENCE = "<eos>"
-UNKNOWN = "<unk>"
 _File = TypeVar("_File")
 
 SPLITS = ("train", "valid", "test")
@@ -35,7 +34,7 @@ WHERE_TO_GET_IT = (
 
 @dataclass(eq=False)
 class Corpus:
-    """A word-level corpus: three streams of word numbers and the words they stand for."""
+    """Three streams of word (or character) numbers and what they stand for."""
 
     name: str
     """What to call it in a model's metadata."""
@@ -43,9 +42,13 @@ class Corpus:
     vocabulary: list[str]
     """V different words, the most frequent first (by the training text; ties in the order of appearance)."""
     train: Tensor
-    """int64 [tokens], each below V; a sentence ends with the number of END_OF_SENTENCE."""
+    """int64 [tokens], each below V; a sentence ends with the number of <eos>."""
     valid: Tensor
     test: Tensor
+    texts: dict[str, str]
+    """What each split was cut from."""
+    convention: TextConvention = field(default_factory=TextConvention)
+    """How."""
 
     def log_frequencies(self) -> Tensor:
         """Return the logarithm of each word's share of the training text, float32 [V], add-one smoothed."""
@@ -53,18 +56,23 @@ class Corpus:
         return torch.log(counts / counts.sum()).float()
 
 
-def load_corpus(source: str | os.PathLike[str], words: int | None = None) -> Corpus:
-    """Read a corpus (see WHERE_TO_GET_IT) with a vocabulary of at most `words` words.
+def load_corpus(
+    source: str | os.PathLike[str], words: int | None = None, convention: TextConvention | None = None
+) -> Corpus:
+    """Read a corpus (see WHERE_TO_GET_IT), cut by a convention, with a vocabulary of at most `words` words.
 
     With a limit the most frequent words of the training text stay, and all others become UNKNOWN, which
-    is one of them; without one, every word of the training text does. Raises EgretError where a file is
-    missing, is not UTF-8 or is empty, or where there is no limit and another text has a word train lacks.
+    always is one of them; without one, every word of the training text does. Raises EgretError where a file
+    is missing, is not UTF-8 or is empty, or where a text has a word that train lacks and there is no UNKNOWN.
     """
+    convention = convention or TextConvention()
     texts = _read_texts(Path(source))
-    words_of = {split: _words(f"{source}: {split}", text) for split, text in texts.items()}
+    words_of = {split: _units(f"{source}: {split}", text, convention) for split, text in texts.items()}
     counts: dict[str, int] = {}
     for word in words_of["train"]:
         counts[word] = counts.get(word, 0) + 1
+    if words is not None:
+        counts.setdefault(UNKNOWN, 0)
     vocabulary = sorted(counts, key=lambda word: -counts[word])
     if words is not None and len(vocabulary) > words:
         kept = [word for word in vocabulary if word != UNKNOWN][: words - 1]
@@ -72,18 +80,20 @@ def load_corpus(source: str | os.PathLike[str], words: int | None = None) -> Cor
         before = sum(counts[word] >= unknown for word in kept)
         vocabulary = [*kept[:before], UNKNOWN, *kept[before:]]
     numbers = {word: number for number, word in enumerate(vocabulary)}
-    other = numbers.get(UNKNOWN) if words is not None else None
+    other = numbers.get(UNKNOWN)
     streams: dict[str, Tensor] = {}
     for split, text in words_of.items():
         found = [numbers.get(word, other) for word in text]
         if None in found:
             raise EgretError(
                 f"{source}: {split} holds the word {text[found.index(None)]!r}, which train lacks. Set "
-                f"`vocabulary` in the recipe, so that rare words become {UNKNOWN}, or use texts of one "
-                "preprocessing."
+                f"`vocabulary` in the recipe (train has {len(vocabulary)} words), so that rare words become "
+                f"{UNKNOWN}, or write {UNKNOWN} in the texts where a word is unknown."
             )
         streams[split] = torch.tensor(found, dtype=torch.int64)
-    return Corpus(_name(Path(source), vocabulary), vocabulary, *(streams[split] for split in SPLITS))
+    name = _name(Path(source), vocabulary)
+    train, valid, test = (streams[split] for split in SPLITS)
+    return Corpus(name, vocabulary, train, valid, test, texts, convention)
 
 
 def _name(source: Path, vocabulary: list[str]) -> str:
@@ -119,10 +129,10 @@ def _read_texts(source: Path) -> dict[str, str]:
                 )
                 texts = {split: archive.read(member) for split, member in members.items()}
         elif source.is_file():
-            return _cut(source.read_bytes().decode("utf-8"))
+            return _cut(source.read_bytes().decode("utf-8-sig"), source)
         else:
             raise EgretError(f"There is no folder, zip or text at {source}. {WHERE_TO_GET_IT}")
-        return {split: content.decode("utf-8") for split, content in texts.items()}
+        return {split: content.decode("utf-8-sig") for split, content in texts.items()}
     except UnicodeDecodeError as error:
         raise EgretError(f"{source}: a text is not UTF-8. {WHERE_TO_GET_IT}") from error
     except (OSError, zipfile.BadZipFile) as error:
@@ -140,23 +150,31 @@ def _splits(files: dict[str, _File], source: Path) -> dict[str, _File]:
             found[match[1]] = file
     for split in SPLITS:
         if split not in found:
-            raise EgretError(f"{source} lacks {split}.txt. {WHERE_TO_GET_IT}")
+            raise EgretError(
+                f"{source} lacks {split}.txt: add it, or name one text file, which Egret then splits itself. "
+                f"{WHERE_TO_GET_IT}"
+            )
     return found
 
 
-def _cut(text: str) -> dict[str, str]:
-    """Cut one text into splits: of its lines, the last tenth half valid, half test."""
+def _cut(text: str, source: Path) -> dict[str, str]:
+    """Cut one text into splits: of its lines (words, if it has few), the last tenth half valid, half test."""
     lines = text.splitlines()
+    between = "\n"
+    if len(lines) < 20:
+        lines, between = text.split(), " "
     ends = [len(lines) * 18 // 20, len(lines) * 19 // 20]
     parts = (lines[: ends[0]], lines[ends[0] : ends[1]], lines[ends[1] :])
-    return {split: "\n".join(part) for split, part in zip(SPLITS, parts, strict=True)}
+    if not all(parts):
+        raise EgretError(
+            f"{source} has {len(lines)} words, too few to be split into train, valid and test; use a longer "
+            "text, or three."
+        )
+    return {split: between.join(part) for split, part in zip(SPLITS, parts, strict=True)}
 
 
-def _words(about: str, text: str) -> list[str]:
-    words: list[str] = []
-    for line in text.splitlines():
-        # (WikiText has blank lines between its paragraphs; they are sentences without words.)
-        words += [*line.split(), END_OF_SENTENCE]
-    if len(words) < 2:
+def _units(about: str, text: str, convention: TextConvention) -> list[str]:
+    units = convention.units(text)
+    if len(units) < 2:
         raise EgretError(f"{about} is empty. {WHERE_TO_GET_IT}")
-    return words
+    return units

@@ -14,8 +14,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from egret.checkpoint import Checkpoint
-from egret.errors import EgretError
 from egret.reference import ReferenceModel
+from egret.text import TextConvention, Vocabulary
+from egret.watching import perplexity_of, token_losses
 from egret_training import data
 from egret_training.export import from_checkpoint
 from egret_training.macs import InputEvents
@@ -23,7 +24,6 @@ from egret_training.model import EgruLanguageModel
 from egret_training.quantization import ExactEvaluation
 
 STEPS = 256
-LOGIT_UNIT = 2.0**-11
 
 
 @torch.no_grad()
@@ -42,20 +42,6 @@ def perplexity(model: EgruLanguageModel, parallel: Tensor, product_type: torch.d
         total += float(torch.nn.functional.cross_entropy(logits, targets.reshape(-1), reduction="sum"))
         count += targets.numel()
     return math.exp(total / count)
-
-
-def token_losses(
-    logits: npt.NDArray[np.integer], targets: npt.NDArray[np.integer]
-) -> npt.NDArray[np.float64]:
-    """Return -log softmax(logits)[target] in nats, float64 [T], from logits [T, V] in units of 2^-11."""
-    values = logits.astype(np.float64)
-    values *= LOGIT_UNIT
-    peak = values.max(axis=1, keepdims=True)
-    chosen = values[np.arange(len(targets)), targets] - peak[:, 0]
-    values -= peak
-    np.exp(values, out=values)
-    result: npt.NDArray[np.float64] = np.log(values.sum(axis=1)) - chosen
-    return result
 
 
 @dataclass
@@ -118,21 +104,20 @@ def _figures(
     losses: list[npt.NDArray[np.float64]], events: npt.NDArray[np.int64], neurons: list[int], macs: int | None
 ) -> IntegerFigures:
     every = np.concatenate(losses)
-    # fsum: the exact sum, rounded once, so that equal losses give equal perplexities.
     return IntegerFigures(
-        math.exp(math.fsum(every) / every.size),
+        perplexity_of(every.tolist()),
         int(every.size),
         [float(count) / every.size / size for count, size in zip(events, neurons, strict=True)],
         None if macs is None else macs / every.size,
     )
 
 
-def renumber(corpus: data.Corpus, vocabulary: list[str], split: str) -> Tensor:
-    """Return a split, int64 [T], in the numbers of a model's vocabulary; EgretError where it lacks a word."""
-    numbers = {word: number for number, word in enumerate(vocabulary)}
-    missing = [word for word in corpus.vocabulary if word not in numbers]
-    if missing:
-        raise EgretError(f"The model's vocabulary lacks {missing[0]!r}, so it is not of this corpus.")
-    table = torch.tensor([numbers[word] for word in corpus.vocabulary], dtype=torch.int64)
-    tokens: Tensor = table[getattr(corpus, split)]
-    return tokens
+def renumber(
+    corpus: data.Corpus, vocabulary: list[str], split: str, convention: TextConvention | None = None
+) -> Tensor:
+    """Return a split, int64 [T], cut by a model's own convention, in the numbers of its vocabulary.
+
+    These are the tokens that `egret eval` runs. Raises EgretError where it lacks a word and <unk>.
+    """
+    own = Vocabulary(vocabulary, corpus.convention if convention is None else convention)
+    return torch.from_numpy(own.encode_text(corpus.texts[split]).astype(np.int64))

@@ -11,6 +11,7 @@ import torch
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret.matrices import FOLDED, Matrix
+from egret.text import TextConvention
 from egret_training.data import Corpus
 from egret_training.evaluation import evaluate_brevitas, evaluate_reference, perplexity, renumber
 from egret_training.macs import mac_table
@@ -53,7 +54,8 @@ def integer_figures(
 
     With `brevitas`, also run the Brevitas model in evaluation; raises EgretError unless both agree exactly.
     """
-    tokens = renumber(corpus, checkpoint.vocabulary, split)
+    convention = TextConvention.of_metadata(checkpoint.metadata)
+    tokens = renumber(corpus, checkpoint.vocabulary, split, convention)
     reference = evaluate_reference(checkpoint, tokens, f"reference, {split}")
     assert reference.events is not None
     result: dict[str, Any] = {
@@ -79,5 +81,5 @@ def integer_figures(
 def float_figures(run: Path, phase: str, corpus: Corpus, split: str) -> float:
     """Return the perplexity of a phase's float model on a split, one stream, products in float32."""
     model, saved = load_model(run / f"{phase}.pt")
-    tokens = renumber(corpus, saved["vocabulary"], split)
+    tokens = renumber(corpus, saved["vocabulary"], split, TextConvention.of_metadata(saved))
     return perplexity(model, tokens[:, None], torch.float32)

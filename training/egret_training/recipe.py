@@ -13,6 +13,7 @@ from typing import Any
 
 from egret.errors import EgretError
 from egret.kernel import BOARDS
+from egret.text import TextConvention
 
 KERNEL = BOARDS["pynq-z2"].build
 """The kernel that pruning is for, and in whose format bytes are counted, where nothing else is said."""
@@ -145,6 +146,8 @@ class Recipe:
     """Largest norm of the gradient."""
     vocabulary: int | None = None
     """The most words to tell apart, the most frequent ones, <unk> among them; None: all."""
+    text: TextConvention = dataclasses.field(default_factory=TextConvention)
+    """How texts are cut into words or characters (egret.text); it goes with the model."""
     evaluation_streams: int = 20
     """Parallel streams of the validation after each epoch (reported figures use one)."""
 

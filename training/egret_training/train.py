@@ -13,6 +13,7 @@ from torch import nn
 from tqdm import tqdm
 
 from egret.errors import EgretError
+from egret.text import METADATA_KEY
 from egret_training import data
 from egret_training.constraints import Constraints
 from egret_training.data import Corpus
@@ -259,6 +260,7 @@ class Trainer:
                 "corpus": self.corpus.name,
                 "shape": asdict(self.model.shape),
                 "vocabulary": self.corpus.vocabulary,
+                METADATA_KEY: self.corpus.convention.as_metadata(),
                 "model": self.model.state_dict(),
                 "masks": self.constraints.masks,
                 "phase": self.phase,

@@ -87,7 +87,7 @@ def fails(capsys: pytest.CaptureFixture[str], status: int, *arguments: str) -> s
 def test_a_prompt_goes_on_as_the_reference_model_says(
     board: ModelledBoard, model: Path, checkpoint: Checkpoint, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["run", str(model), "--prompt", "The company says", "--generate", "30", "--check"]) == 0
+    assert main(["run", str(model), "--prompt", "the company says", "--generate", "30", "--check"]) == 0
     out = capsys.readouterr().out
     reference = ReferenceModel(checkpoint)
     vocabulary = Vocabulary(WORDS)

@@ -112,7 +112,7 @@ def test_generating_greedily_and_drawn(net: Network, checkpoint: Checkpoint) -> 
 
 
 def test_text_goes_in_and_out(net: Network) -> None:
-    assert net.encode("The company W3").tolist() == [0, 2, 3, 7]
+    assert net.encode("the company w3").tolist() == [0, 2, 3, 7]
     assert net.decode([2, 3, 0, 7]) == "the company\nw3"
 
 

@@ -49,7 +49,16 @@ class Traffic:
             bytes=SIZE,
         )
         build = Build(engines=2 if bus_bytes == 8 else 1, lanes=5, bus_bytes=bus_bytes)
-        board = Board("traffic", "a memory under test", "none", CLOCK_MHZ, build, profile)
+        board = Board(
+            name="traffic",
+            about="a memory under test",
+            part="none",
+            clock_source="none",
+            clock_source_mhz=CLOCK_MHZ,
+            clock_mhz=CLOCK_MHZ,
+            build=build,
+            memory=profile,
+        )
         self.ports = build.engines
         self.memory = np.random.default_rng(1).integers(0, 256, SIZE, dtype=np.uint8)
         self.model = KernelModel(board, self.memory, BASE, rtl)

@@ -63,7 +63,7 @@ def test_every_source_of_the_hls_kernel_belongs_to_a_unit() -> None:
 
 def test_units_with_a_proof_are_named() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    (sentence,) = re.findall(r"^`hls/formal`, have ([^.]+)\.$", text, re.MULTILINE)
+    (sentence,) = re.findall(r"^`hls/formal`: ([^.]+)\.$", text, re.MULTILINE)
     named = set(re.findall(r"`(\w+)`", sentence))
     proofs = {path.stem for path in (ROOT / "hls" / "formal").glob("*_properties.sv")}
     assert named == {unit for unit in units() if any(proof.startswith(f"{unit}_") for proof in proofs)}

@@ -21,6 +21,16 @@ def positive(text: str) -> int:
     return value
 
 
+def add_bitfile(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that names a real board's bitstream."""
+    parser.add_argument(
+        "--bitfile",
+        metavar="FILE",
+        help="bitstream of a real board, its .hwh beside it (default: BOARD/egret.bit in $EGRET_BITSTREAMS, "
+        "or in bitstreams of this checkout)",
+    )
+
+
 def _integer(text: str) -> int:
     try:
         return int(text)

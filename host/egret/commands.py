@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from egret import boards_command, eval_command, inspect_command, verify_command
-from egret.argument_types import count, positive
+from egret.argument_types import add_bitfile, count, positive
 from egret.bench import command as bench_command
 from egret.boards import AUTO, board_profile
 from egret.command_line import STATUSES
@@ -75,6 +75,7 @@ def make_parser() -> argparse.ArgumentParser:
     drawing.add_argument("--top-k", metavar="K", type=positive, help="draw from the K likeliest words only")
     drawing.add_argument("--seed", type=count, help="of the draws (default: 0)")
     run_.add_argument("--board", default=AUTO, help=_BOARD_HELP)
+    add_bitfile(run_)
     run_.add_argument("--tokens", metavar="N", type=positive, help="run only the first N tokens of the text")
     run_.add_argument(
         "--logits",

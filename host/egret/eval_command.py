@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from egret.account_table import account_table
 from egret.accounting import account
-from egret.argument_types import positive
+from egret.argument_types import add_bitfile, positive
 from egret.boards import AUTO, board_names, is_csim, resolve_board
 from egret.errors import EgretError
 from egret.kernel import Board
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("text", metavar="TEXT", help="text, '-' (standard input), or token file (.npy)")
     parser.add_argument("--board", default=AUTO, help=f"{AUTO} (default), {', '.join(board_names())}")
+    add_bitfile(parser)
     parser.add_argument("--tokens", metavar="N", type=positive, help="only the first N tokens")
     parser.add_argument("--check", action="store_true", help="compare every logit with the reference model's")
     parser.add_argument("--chunk", metavar="N", type=positive, help="tokens per start of the kernel")
@@ -58,7 +59,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         raise EgretError(f"{source} holds {tokens.size} tokens; a prediction takes two.")
     check = ReferenceCheck.of(model, tokens) if arguments.check else None
     score = TextScore(tokens)
-    with open_model(model, name, arguments.chunk) as (session, board, image):
+    with open_model(model, name, arguments.chunk, arguments.bitfile) as (session, board, image):
         parts: list[Run] = []
         steps, cycles, begin = 0, 0, time.monotonic()
         with tqdm(total=tokens.size, unit="token", disable=None, file=sys.stderr) as bar:

@@ -268,6 +268,9 @@ class Board:
     clock_mhz: float
     """The PLL's rate by an integer: the processing system has nothing else to make a clock with."""
 
+    first_port: int
+    """HP port of the processing system that engine 0 uses; the others take the next ones."""
+
     build: Build
     memory: Memory
 
@@ -285,6 +288,7 @@ BOARDS: dict[str, Board] = {
         clock_source="IO PLL",
         clock_source_mhz=1000.0,
         clock_mhz=125.0,
+        first_port=0,
         build=Build(
             engines=2,
             lanes=5,
@@ -318,6 +322,7 @@ BOARDS: dict[str, Board] = {
         clock_source="IOPLL",
         clock_source_mhz=1499.9985,
         clock_mhz=214.2855,
+        first_port=1,
         build=Build(
             engines=1,
             lanes=10,

@@ -17,6 +17,30 @@ from egret.models import image_for
 
 
 @contextmanager
+def open_kernel(board: str, bitfile: str | Path | None = None, **profile: Any) -> Iterator[tuple[Any, Board]]:
+    """Open a board by name, load its bitstream, set the fabric clock, and yield the kernel and the profile.
+
+    The kernel has not been spoken to yet. The profile has the rate that the board really runs at. Raises as
+    open_session() does.
+    """
+    try:
+        import pynq  # noqa: F401
+    except ImportError as error:
+        raise EgretError(
+            f"pynq cannot be imported ({error}); {how_to_install('board', 'simulation')}"
+        ) from error
+    from egret.boards import open_board
+    from egret.clock import set_clock
+    from egret.driver import load_overlay
+
+    with open_board(board, bitfile=bitfile, **profile) as opened:
+        overlay = load_overlay(opened.bitfile, opened.device)
+        profile_here = set_clock(opened.board, overlay)
+        overlay.after_download = lambda: set_clock(opened.board, overlay)
+        yield overlay.egret_kernel, profile_here
+
+
+@contextmanager
 def open_session(
     board: str,
     chunk: int | None = None,
@@ -32,23 +56,11 @@ def open_session(
     `bitfile` and `profile` are open_board()'s. Raises EgretError where pynq is missing or open_board() does,
     and RunError where no Egret kernel answers.
     """
-    try:
-        import pynq  # noqa: F401
-    except ImportError as error:
-        raise EgretError(
-            f"pynq cannot be imported ({error}); {how_to_install('board', 'simulation')}"
-        ) from error
-    from egret.boards import open_board
-    from egret.clock import set_clock
-    from egret.driver import load_overlay
-    from egret.session import DEFAULT_TIMEOUT_S, Session
+    with open_kernel(board, bitfile, **profile) as (kernel, profile_here):
+        from egret.session import DEFAULT_TIMEOUT_S, Session
 
-    with open_board(board, bitfile=bitfile, **profile) as opened:
-        overlay = load_overlay(opened.bitfile, opened.device)
-        profile_here = set_clock(opened.board, overlay)
-        overlay.after_download = lambda: set_clock(opened.board, overlay)
         with Session(
-            overlay.egret_kernel,
+            kernel,
             chunk=DEFAULT_CHUNK if chunk is None else chunk,
             timeout_s=DEFAULT_TIMEOUT_S if timeout_s is None else timeout_s,
         ) as session:

@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from egret.errors import EgretError, RunError
+from egret.installation import CHECKOUT
 from egret.kernel import BOARDS, Board
 
 PYNQ_BOARD_FILE = Path("/proc/device-tree/chosen/pynq_board")
 """Where a PYNQ image says which board it is on (and in the variable BOARD, which sudo drops)."""
+
+BITSTREAMS_VARIABLE = "EGRET_BITSTREAMS"
+"""Names a folder that holds BOARD/egret.bit and egret.hwh; where Egret was installed from a wheel there is no
+checkout to look in."""
 
 REMOTE_VARIABLE = "PYNQ_REMOTE_DEVICES"
 """Holds the addresses of boards to be reached through PYNQ.remote; pynq reads it when it is imported."""
@@ -27,8 +32,13 @@ def own_name() -> str:
         return os.environ.get("BOARD", "")
 
 
+ALIASES = {"pynq-z1": "pynq-z2"}
+"""Boards with the part, the clocks and the memory of another, whose profile and bitstream are theirs."""
+
+
 def known_as(own: str) -> str | None:
     """Return the name in BOARDS of a board that calls itself `own`, or None where it is none of them."""
+    own = ALIASES.get(own.lower(), own)
     for known in BOARDS:  # a PYNQ image says "Ultra96" for both versions of that board
         if known == own.lower() or known.startswith(f"{own.lower()}-v"):
             return known
@@ -61,17 +71,17 @@ def find_device(board: Board) -> Any:
 
 
 def bitstream_of(board: Board, given: str | Path | None) -> Path:
-    """Return the bitstream `given`, or else this checkout's for the board.
+    """Return the bitstream `given`, or else NAME/egret.bit in $EGRET_BITSTREAMS or this checkout.
 
     Raises EgretError, saying how to get one, where it or its hardware handoff (.hwh) is missing.
     """
-    own = Path(__file__).resolve().parents[2] / "bitstreams" / board.name / "egret.bit"
-    path = Path(given) if given is not None else own
+    folder = os.environ.get(BITSTREAMS_VARIABLE) or CHECKOUT / "bitstreams"
+    path = Path(given) if given is not None else Path(folder) / board.name / "egret.bit"
     for what, file in (("bitstream", path), ("bitstream's hardware handoff", path.with_suffix(".hwh"))):
         if not file.is_file():
             raise EgretError(
                 f"The {what} {file} is missing: build it with 'make bitstream BOARD={board.name}' on a PC "
-                "with Vivado, or copy both the .bit and the .hwh file there."
+                f"with Vivado, or name one with --bitfile or its folder with {BITSTREAMS_VARIABLE}."
             )
     return path
 

@@ -72,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     score = TextScore(given) if arguments.text else None
     sampler = _sampler(arguments)
 
-    with open_model(model, name, arguments.chunk) as (session, board, image):
+    with open_model(model, name, arguments.chunk, arguments.bitfile) as (session, board, image):
         view = LiveView(image.neurons, vocabulary.words, not is_csim(name), Style.of(sys.stdout))
         parts: list[Run] = []
         traces: list[Trace] = []

@@ -301,8 +301,9 @@ class Session:
     def _allocate(self, name: str, shape: tuple[int, ...], dtype: Any, content: Any = 0) -> Any:
         """Allocate the buffer `name` with this content, freed by close(); EgretError if it has no room."""
         size = math.prod(shape) * np.dtype(dtype).itemsize
+        # pynq's default is memory that the processor reads word by word, past its caches.
         try:
-            buffer = pynq.allocate(shape, dtype=dtype, target=self.kernel.device)
+            buffer = pynq.allocate(shape, dtype=dtype, target=self.kernel.device, cacheable=1)
         except (RuntimeError, MemoryError, OSError, ValueError, OverflowError) as error:
             cures = []
             if name == "image":

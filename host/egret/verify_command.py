@@ -5,22 +5,29 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from egret.argument_types import positive
+from egret.argument_types import add_bitfile, positive
 from egret.boards import AUTO, board_names, resolve_board
-from egret.opening import open_session
+from egret.opening import open_kernel
+
+if TYPE_CHECKING:
+    from egret.self_test import Check
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's description and arguments to its parser."""
     parser.description = (
-        "Run random networks of several shapes, always the same ones, on a board and compare every number "
+        "Make contact with a board in stages that tell a dead clock, register port, write port and read port "
+        "apart. Then run random networks of several shapes, always the same ones, and compare every number "
         "with the reference model's, bit for bit: given tokens, generated tokens, again after a reset. Then "
-        "provoke every error that is safe to provoke. Prints a line for each check. "
-        "Exit status: 0 if all passed, 1 if one failed."
+        "provoke every error that is safe to provoke. Prints what comes, and a line for each check; at the end bytes "
+        "and cycles against the virtual board's. Exit status: 0 if all passed, 1 if one failed."
     )
     parser.set_defaults(function=verify)
     parser.add_argument("--board", default=AUTO, help=f"{AUTO} (default), {', '.join(board_names())}")
+    add_bitfile(parser)
     parser.add_argument(
         "--full",
         action="store_true",
@@ -35,16 +42,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def verify(arguments: argparse.Namespace) -> int:
     """Run the command; return 0 where every check passed, else 1. Raises EgretError where none can be run."""
     name = resolve_board(arguments.board)
-    with open_session(name, arguments.chunk) as (session, board):
+    say = _nothing if arguments.json else _say
+    say("...  load the bitstream, set the fabric clock")
+    checks: list[Check] = []
+    with open_kernel(name, arguments.bitfile) as (kernel, board):
+        from egret.first_contact import FirstContact, compare_pace
         from egret.self_test import measure_overhead, run_checks
 
-        checks = []
-        for check in run_checks(session, board, arguments.full):
-            checks.append(check)
-            if not arguments.json:
-                print(f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<42} {check.detail}", flush=True)
-        passed = all(check.passed for check in checks)
-        overhead = measure_overhead(session) if passed else None
+        with FirstContact(kernel, board, arguments.chunk) as contact:
+            for stage in contact.stages():
+                say(f"...  {stage.name}: {stage.about}")
+                checks.append(stage.check())
+                say(_line(checks[-1]))
+                if not checks[-1].passed:
+                    break
+            else:
+                for check in run_checks(contact.session, board, arguments.full):
+                    checks.append(check)
+                    say(_line(check))
+            passed = all(check.passed for check in checks)
+            overhead = measure_overhead(contact.session) if passed else None
+            pace = contact.pace
+            pace_lines = compare_pace(pace, board) if pace is not None else []
     failures = sum(not check.passed for check in checks)
     if arguments.json:
         document = {
@@ -60,12 +79,14 @@ def verify(arguments: argparse.Namespace) -> int:
                 "in_chunks": overhead.in_chunks_s,
                 "chunk": overhead.chunk,
             },
+            "pace": None if pace is None else asdict(pace),
         }
         print(json.dumps(document, indent=2))
         return 0 if passed else 1
     if overhead is not None:
+        print("", *pace_lines, sep="\n")
         print(
-            f"\nhost: {1e6 * overhead.one_at_a_time_s:.0f} us a token beside the kernel's own time with one "
+            f"host: {1e6 * overhead.one_at_a_time_s:.0f} us a token beside the kernel's own time with one "
             f"token a start, {1e6 * overhead.in_chunks_s:.1f} us with {overhead.chunk}"
         )
         print(f"{name}: all {len(checks)} checks passed.")
@@ -73,3 +94,15 @@ def verify(arguments: argparse.Namespace) -> int:
     sys.stdout.flush()
     print(f"egret: {name} failed {failures} of {len(checks)} checks.", file=sys.stderr)
     return 1
+
+
+def _line(check: Check) -> str:
+    return f"{'ok  ' if check.passed else 'FAIL'}  {check.name:<42} {check.detail}"
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _nothing(line: str) -> None:
+    del line

@@ -53,6 +53,7 @@ class ModelledBoard:
         return capability == "REGISTER_RW"
 
     def allocate(self, shape: tuple[int, ...], dtype: Any, **keywords: Any) -> PynqBuffer:
+        assert keywords == {"cacheable": 1}, "the host would read this buffer past its caches"
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         if self.next_free + size > self.ddr.size:
             raise RuntimeError("Failed to allocate memory")

@@ -63,7 +63,12 @@ def test_a_real_board_has_the_memory_it_has() -> None:
 
 @pytest.mark.parametrize(
     ("said", "board"),
-    [("Pynq-Z2\0", "pynq-z2"), ("Ultra96\0", "ultra96-v2"), ("Ultra96-V2\n", "ultra96-v2")],
+    [
+        ("Pynq-Z2\0", "pynq-z2"),
+        ("Pynq-Z1", "pynq-z2"),
+        ("Ultra96\0", "ultra96-v2"),
+        ("Ultra96-V2\n", "ultra96-v2"),
+    ],
 )
 def test_auto_is_the_board_that_the_image_names(
     said: str, board: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -141,6 +146,20 @@ def test_the_bitstream_is_looked_for_in_the_checkout(on_a_pynq_z2: FakeDevice) -
         pytest.skip("there is one")
     with pytest.raises(EgretError, match=str(expected)), open_board("auto"):
         pass
+
+
+def test_a_folder_of_bitstreams_may_be_named(
+    on_a_pynq_z2: FakeDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EGRET_BITSTREAMS", str(tmp_path))
+    expected = tmp_path / "pynq-z2" / "egret.bit"
+    with pytest.raises(EgretError, match=str(expected)), open_board("auto"):
+        pass
+    expected.parent.mkdir()
+    for file in (expected, expected.with_suffix(".hwh")):
+        file.touch()
+    with open_board("auto") as opened:
+        assert opened.bitfile == expected
 
 
 def test_another_board_than_this_is_refused(on_a_pynq_z2: FakeDevice) -> None:

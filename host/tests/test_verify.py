@@ -41,9 +41,9 @@ def test_the_kernel_passes_on_every_shape_of_board(board: str, capsys: pytest.Ca
     assert main(["verify", "--board", board]) == 0
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
-    assert sum(line.startswith("ok ") for line in lines) == 29
+    assert sum(line.startswith("ok ") for line in lines) == 35
     assert "FAIL" not in captured.out
-    assert lines[-1] == f"{board}: all 29 checks passed."
+    assert lines[-1] == f"{board}: all 35 checks passed."
     assert "egret:" not in captured.err
 
 
@@ -71,7 +71,7 @@ def test_a_single_wrong_logit_fails(
     captured = capsys.readouterr()
     assert "FAIL  two layers: given tokens" in captured.out
     assert "differs from the reference model in its logits at step 15" in captured.out
-    assert captured.err.startswith("egret: ") and "of 29 checks" in captured.err
+    assert captured.err.startswith("egret: ") and "of 35 checks" in captured.err
 
 
 @pytest.mark.parametrize("field", ["argmax", "logit", "events"])

@@ -124,6 +124,7 @@ def _boards(description: Description) -> str:
             f'        clock_source="{board["clock"]["source"]}",',
             f"        clock_source_mhz={float(board['clock']['source_mhz'])},",
             f"        clock_mhz={description.clock_mhz(name)},",
+            f"        first_port={board['first_port']},",
             "        build=Build(",
             *(f"            {key.lower()}={value}," for key, value in description.board_build(name).items()),
             "        ),",
@@ -216,6 +217,9 @@ class Board:
     clock_source_mhz: float
     clock_mhz: float
     """The PLL's rate by an integer: the processing system has nothing else to make a clock with."""
+
+    first_port: int
+    """HP port of the processing system that engine 0 uses; the others take the next ones."""
 
     build: Build
     memory: Memory

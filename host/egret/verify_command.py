@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Make contact with a board in stages that tell a dead clock, register port, write port and read port "
         "apart. Then run random networks of several shapes, always the same ones, and compare every number "
         "with the reference model's, bit for bit: given tokens, generated tokens, again after a reset. Then "
-        "provoke every error that is safe to provoke. Prints what comes, and a line for each check; at the end bytes "
-        "and cycles against the virtual board's. Exit status: 0 if all passed, 1 if one failed."
+        "provoke every error that is safe to provoke. Prints what comes and a line for each check; at the "
+        "end bytes and cycles against the virtual board's. Exit status: 0 if all passed, 1 if one failed."
     )
     parser.set_defaults(function=verify)
     parser.add_argument("--board", default=AUTO, help=f"{AUTO} (default), {', '.join(board_names())}")

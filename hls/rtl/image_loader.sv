@@ -65,6 +65,10 @@ module image_loader #(
     4'(DECODER_GAP_BITS), 4'(DECODER_WEIGHT_BITS), 8'(DECODER_LANES), 8'(ACCUMULATOR_BITS), 8'(BUS_BYTES)
   };
 
+  initial begin
+    if (ACCUMULATOR_DEPTH > 32768 || LOGIT_DEPTH > 32768) $error("image_loader: its counts of accumulators and groups have 16 bits");
+  end
+
   typedef enum logic [4:0] {
     IDLE,
     READ_HEADER,

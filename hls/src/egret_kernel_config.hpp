@@ -149,8 +149,8 @@ static_assert(DECODER_WEIGHT_BITS >= 2 && DECODER_WEIGHT_BITS <= 8, "DECODER_WEI
 static_assert(DECODER_GAP_BITS <= 8, "DECODER_GAP_BITS must be 0 to 8");
 static_assert(ACCUMULATOR_BITS >= 20 && ACCUMULATOR_BITS <= 32, "ACCUMULATOR_BITS must be 20 to 32");
 static_assert(NEURON_DEPTH >= 16 && NEURON_DEPTH <= 65536, "NEURON_DEPTH must be 16 to 65536");
-static_assert(ACCUMULATOR_DEPTH >= 16 && ACCUMULATOR_DEPTH <= 65536, "ACCUMULATOR_DEPTH must be 16 to 65536");
-static_assert(LOGIT_DEPTH >= 16 && LOGIT_DEPTH <= 65536, "LOGIT_DEPTH must be 16 to 65536");
+static_assert(ACCUMULATOR_DEPTH >= 16 && ACCUMULATOR_DEPTH <= 32768, "ACCUMULATOR_DEPTH must be 16 to 32768");
+static_assert(LOGIT_DEPTH >= 16 && LOGIT_DEPTH <= 32768, "LOGIT_DEPTH must be 16 to 32768");
 static_assert(POINTER_DEPTH >= 16 && POINTER_DEPTH <= 65536, "POINTER_DEPTH must be 16 to 65536");
 static_assert(MAX_BURST_BEATS >= 1 && MAX_BURST_BEATS <= 256, "MAX_BURST_BEATS must be 1 to 256");
 static_assert(READS_IN_FLIGHT >= 1 && READS_IN_FLIGHT <= 64, "READS_IN_FLIGHT must be 1 to 64");

@@ -475,7 +475,7 @@ def test_every_board_has_a_build_that_images_are_packed_for() -> None:
 
 
 def limit_case(**sizes: int) -> Build:
-    deep = Build(decoder_lanes=4, neuron_depth=65536, accumulator_depth=65536, logit_depth=65536)
+    deep = Build(decoder_lanes=4, neuron_depth=65536, accumulator_depth=32768, logit_depth=32768)
     return replace(deep, **sizes)
 
 

@@ -9,7 +9,9 @@ import pytest
 
 from bitstreams import REPOSITORY as ROOT
 
-PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", ROOT / "bitstreams" / "README.md"])
+PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md", *ROOT.glob("*/README.md")])
+MADE = ("build", "egret.bit", "egret.hwh", "UNIT")
+"""Parts of paths that a build makes, or that stand for several."""
 
 
 def anchors(page: Path) -> set[str]:
@@ -30,6 +32,14 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors(path), (
                 f"{page.name} points at {target}, but {path.name} has no such heading"
             )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_a_page_names_are_there(page: Path) -> None:
+    folders = "|".join(("bitstreams", "docs", "hls", "host", "models", "tb", "training"))
+    for name in re.findall(rf"`((?:{folders})/[\w./*-]+)`", page.read_text(encoding="utf-8")):
+        if not any(part in name for part in MADE):
+            assert list(ROOT.glob(name.rstrip("/"))), f"{page.name} names {name}, which is not there"
 
 
 def units() -> dict[str, tuple[str, str]]:

@@ -40,7 +40,7 @@ class Case:
 
 def small_build(**parameters: int) -> Build:
     """A build with memories just large enough for the benches: they simulate and clear quickly."""
-    depths = {"neuron_depth": 256, "accumulator_depth": 256, "logit_depth": 64, "pointer_depth": 1024}
+    depths = {"neuron_depth": 256, "accumulator_depth": 128, "logit_depth": 64, "pointer_depth": 1024}
     return Build(**{**depths, **parameters})
 
 

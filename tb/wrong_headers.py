@@ -65,6 +65,8 @@ def wrong_words(
     large.append((FIRST_LAYER_WORD, build.slots * (build.neuron_depth // 2 // build.lanes + 1)))
     if layers > 1:
         large.append((FIRST_LAYER_WORD + 1, 5000))
+        # A group more than the layer's accumulators hold, where the neuron positions would still do.
+        large.append((FIRST_LAYER_WORD + 1, build.slots * (build.accumulator_depth // 4) + 1))
     return [
         (error, word, value)
         for error, changes in (("BAD_IMAGE", bad), ("WRONG_BUILD", built), ("LIMIT", large))

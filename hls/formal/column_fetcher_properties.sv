@@ -3,6 +3,8 @@
 //   inside        every burst lies within the columns section, or within the block that was asked for: whatever the column
 //                 pointers say, and wherever the section is
 //   protocol      address and length hold until taken; bursts are aligned, at most MAX_BURST_BEATS long and cross no 4 KB
+//   in a row      each burst begins at the next address of its request, the first at the request's own
+//   marks         a mark comes out MARK_DELAY cycles after everything before it has come in
 //   in flight     `in_flight` is the number of bursts that were requested and are not complete, and at most READS_IN_FLIGHT
 //   errors        a column whose pointers are out of order or end outside the section raises `column_error` and is not read
 // prove.py puts it inside the module.
@@ -74,6 +76,16 @@
   assign job_at     = {job_high[TOP-33:0], 32'd0} + TOP'(job_low);
   assign burst_at   = m_axi_araddr[TOP-1:0];
 
+  // Where the next burst of the job belongs, counted from the request's first address by the bursts that went out.
+  logic [TOP-1:0] next_at, burst_belongs_at;
+  always_ff @(posedge clk) begin
+    if (checked_advance && needs_job) next_at <= checked_at;
+    else if (burst_issue) next_at <= next_at + (TOP'(burst_beats) << BEAT_SHIFT);
+    if (burst_issue) burst_belongs_at <= next_at;
+  end
+  logic [2:0] marks_before;  // that were reached one, two and three cycles ago
+  always_ff @(posedge clk) marks_before <= rst ? '0 : {marks_before[1:0], mark};
+
   logic ar_waits;
   logic [63:0] araddr_before;
   logic [7:0] arlen_before;
@@ -95,6 +107,9 @@
       if (ar_waits && live) begin
         address_holds : assert (m_axi_arvalid && m_axi_araddr == araddr_before && m_axi_arlen == arlen_before);
       end
+      if (m_axi_arvalid) in_a_row : assert (burst_at == burst_belongs_at);
+      if (job_valid) next_is_right : assert (job_at == next_at);
+      marks_wait : assert (mark_done == marks_before[2] && mark_delay == marks_before);
       in_flight_is_right : assert (32'(in_flight) == 32'(reads) + 32'(m_axi_arvalid));
       not_too_many : assert (32'(in_flight) <= READS_IN_FLIGHT);
       reading_is_right : assert (reading == (reads != '0 || m_axi_arvalid));
@@ -125,7 +140,7 @@
                                 && job_at[BEAT_SHIFT-1:0] == '0
                                 && job_at + (TOP'(job_beats) << BEAT_SHIFT) <= job_to
                                 && {1'b0, job_low} + (34'(job_beats) << BEAT_SHIFT) <= 34'h1fffffff8);
-        if (burst_known) burst_is_known : assert (burst_beats == longest_burst(job_low[11:BEAT_SHIFT], job_beats));
+        if (burst_known) burst_is_known : assert (burst_beats == next_burst);
       end
       two_bursts : cover (m_axi_arvalid && 32'(reads) == 1);
       refuses : cover (column_error);

@@ -159,9 +159,25 @@ UNITS = (
             ("job_high + 32'(job_low[32])", "job_high"),
             ("else if (m_axi_arready) m_axi_arvalid", "else m_axi_arvalid"),
             ("burst_known <= job_ready || !burst_issue", "burst_known <= 1'b1"),
+            # a burst begins a beat early after a cut
+            (
+                "{1'b0}}, burst_beats, {BEAT_SHIFT",
+                "{1'b0}}, burst_beats - 9'(burst_beats < 9'(MAX_BURST_BEATS)), {BEAT_SHIFT",
+            ),
+            ("mark_done = mark_delay[MARK_DELAY-1]", "mark_done = mark_delay[MARK_DELAY-2]"),
         ),
         parameters=(("MAX_BURST_BEATS", 4), ("READS_IN_FLIGHT", 2), ("POINTER_DEPTH", 16)),
         helpers=_FETCHER,
+    ),
+    # As on the boards.
+    *(
+        Unit(
+            "column_fetcher",
+            2,
+            parameters=(("BUS_BYTES", bus_bytes), ("MAX_BURST_BEATS", beats), ("POINTER_DEPTH", 16)),
+            helpers=_FETCHER,
+        )
+        for bus_bytes, beats in ((8, 16), (16, 64))
     ),
     Unit(
         "column_fetcher",

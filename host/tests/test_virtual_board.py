@@ -22,7 +22,7 @@ import pynq
 
 from egret import kernel
 from egret.boards import OpenBoard, open_board
-from egret.errors import EgretError
+from egret.errors import EgretError, RunError
 from egret.kernel import BOARDS, Build
 from egret.packer import pack
 from egret.reference import ReferenceModel
@@ -112,6 +112,30 @@ def test_only_a_strict_board_keeps_host_and_ddr_apart(strict: bool) -> None:
         counters.flush()  # a forgotten invalidate() before it loses what the kernel wrote
         ddr = opened.device.memory.view(counters.device_address, 8).view(np.uint64)
         assert int(ddr[0]) == (7 if strict else IDENTITY)
+
+
+@pytest.mark.parametrize("flushed", [True, False])
+def test_a_dirty_line_is_evicted_over_what_the_kernel_wrote(overlay: Any, flushed: bool) -> None:
+    ip, counters = overlay.egret_kernel_0, pynq.allocate((32,), np.uint64)
+    counters[:] = 0
+    if flushed:
+        counters.flush()
+    query(ip, counters)
+    while not ip.register_map.CTRL.AP_DONE:
+        pass
+    counters.invalidate()
+    assert (identity(counters) == IDENTITY) == flushed
+
+
+def test_the_driver_flushes_the_counters_that_it_clears(opened: OpenBoard) -> None:
+    from egret.driver import EgretOverlay
+    from egret.session import Session
+
+    with Session(EgretOverlay(str(opened.bitfile)).egret_kernel) as session:
+        session.execute(kernel.COMMAND_QUERY)
+        session._counters.flush = lambda: None
+        with pytest.raises(RunError, match="identity is 0x0"):
+            session.execute(kernel.COMMAND_QUERY)
 
 
 def test_part_of_a_buffer_is_flushed_alone(opened: OpenBoard, overlay: Any) -> None:
@@ -237,7 +261,7 @@ def test_a_network_runs_bit_for_bit_as_in_the_reference_model(name: str) -> None
 def test_a_slower_memory_costs_cycles_and_changes_nothing_else() -> None:
     fast, _ = run_network("virtual:pynq-z2", seed=12)
     late, _ = run_network("virtual:pynq-z2", seed=12, latency_cycles=200)
-    narrow, _ = run_network("virtual:pynq-z2", seed=12, bandwidth_bytes_per_second=300_000_000)
+    narrow, _ = run_network("virtual:pynq-z2", seed=12, bandwidth_bytes_per_second=250_000_000)
     assert np.array_equal(fast.logits, late.logits)
     assert np.array_equal(fast.logits, narrow.logits)
     assert late.counters.cycles > fast.counters.cycles
@@ -247,13 +271,22 @@ def test_a_slower_memory_costs_cycles_and_changes_nothing_else() -> None:
 
 @pytest.mark.parametrize("name", list(BOARDS))
 def test_units_that_stand_still_while_idle_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    stopped, _ = run_network(f"virtual:{name}", seed=13)
+    # Memories that answer at once, late, and one read at a time: units idle at other moments.
+    memories: tuple[dict[str, int], ...] = (
+        {},
+        {"latency_cycles": 1},
+        {"latency_cycles": 150},
+        {"reads_in_flight": 1},
+    )
+    cases = list(enumerate(memories, start=13))
+    stopped = [run_network(f"virtual:{name}", seed, **memory)[0] for seed, memory in cases]
     always = partial(KernelModel, clock_gates=False)
     monkeypatch.setattr("egret.virtual_board.model.KernelModel", always)
-    running, _ = run_network(f"virtual:{name}", seed=13)
-    assert np.array_equal(stopped.argmax, running.argmax), "seed 13"
-    assert np.array_equal(stopped.logits, running.logits), "seed 13"
-    assert stopped.counters == running.counters, "seed 13"
+    for (seed, memory), expected in zip(cases, stopped, strict=True):
+        running, _ = run_network(f"virtual:{name}", seed, **memory)
+        assert np.array_equal(expected.argmax, running.argmax), f"seed {seed}, {memory}"
+        assert np.array_equal(expected.logits, running.logits), f"seed {seed}, {memory}"
+        assert expected.counters == running.counters, f"seed {seed}, {memory}"
 
 
 def run_network(name: str, seed: int, **memory: int) -> tuple[Any, Any]:

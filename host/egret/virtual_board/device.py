@@ -21,7 +21,7 @@ from egret.clock import built_for
 from egret.errors import EgretError
 from egret.kernel import VLNV, Board
 from egret.virtual_board.csim_model import CsimModel
-from egret.virtual_board.memory import ContiguousMemory, VirtualMemory
+from egret.virtual_board.memory import BufferObject, ContiguousMemory, VirtualMemory
 from egret.virtual_board.model import KernelModel
 from egret.virtual_board.registers import (
     InterruptController,
@@ -148,17 +148,15 @@ class VirtualDevice(Device):
         self.model  # noqa: B018 - on a board, too, there is no memory before a bitstream is loaded
         return self.get_memory(self.mem_dict["PSDDR"])
 
-    def flush(self, bo: tuple[int, Any], offset: int, virtual_address: int, size: int) -> None:
+    def flush(self, bo: BufferObject, offset: int, virtual_address: int, size: int) -> None:
         """Copy part of a buffer from the host's copy to the DDR."""
-        address, host = bo
         if self.strict:
-            self.memory.view(address + offset, size)[:] = host[offset : offset + size]
+            bo.flush(self.memory.view(bo.address + offset, size), offset)
 
-    def invalidate(self, bo: tuple[int, Any], offset: int, virtual_address: int, size: int) -> None:
-        """Copy part of a buffer from the DDR to the host's copy."""
-        address, host = bo
+    def invalidate(self, bo: BufferObject, offset: int, virtual_address: int, size: int) -> None:
+        """Evict the dirty lines of part of a buffer, then copy it from the DDR to the host's copy."""
         if self.strict:
-            host[offset : offset + size] = self.memory.view(address + offset, size)
+            bo.invalidate(self.memory.view(bo.address + offset, size), offset)
 
     # What pynq calls to reach registers
 

@@ -12,6 +12,9 @@ from egret.errors import EgretError
 
 PAGE_BYTES = 4096
 
+CACHE_LINE_BYTES = 32
+"""Of the Cortex-A9, the shortest of the boards' processors."""
+
 UNWRITTEN = 0xA5
 """What a fresh host copy is full of, so that nothing relies on new memory being zero."""
 
@@ -66,6 +69,34 @@ class ContiguousMemory:
         self._free = joined
 
 
+class BufferObject:
+    """A buffer as behind a cache: the host's copy, and what the DDR and it had in common last."""
+
+    def __init__(self, address: int, host: npt.NDArray[np.uint8], cached: bool) -> None:
+        """`host`: uint8 [bytes], the DDR itself where the buffer is not `cached`."""
+        self.address, self.host = address, host
+        self._clean = host.copy() if cached else host
+
+    def flush(self, memory: npt.NDArray[np.uint8], offset: int) -> None:
+        """Write the host's copy to `memory`, the part of the DDR from `offset` on."""
+        part = slice(offset, offset + memory.size)
+        memory[:] = self._clean[part] = self.host[part]
+
+    def invalidate(self, memory: npt.NDArray[np.uint8], offset: int) -> None:
+        """Write back the lines that the host has changed and not flushed; then read all from `memory`.
+
+        A cache may evict a dirty line at any time; this is when it does the most harm.
+        """
+        part = slice(offset, offset + memory.size)
+        changed = np.flatnonzero(self.host[part] != self._clean[part])
+        if changed.size:
+            for line in np.unique((changed + offset) // CACHE_LINE_BYTES):
+                begin = max(int(line) * CACHE_LINE_BYTES, offset)
+                end = min((int(line) + 1) * CACHE_LINE_BYTES, offset + memory.size)
+                memory[begin - offset : end - offset] = self.host[begin:end]
+        self.host[part] = self._clean[part] = memory
+
+
 class VirtualMemory:
     """The memory of a virtual board as overlay.PSDDR or the target of pynq.allocate() sees it."""
 
@@ -79,8 +110,9 @@ class VirtualMemory:
     def allocate(self, shape: Any, dtype: Any, **_: Any) -> PynqBuffer:
         """Return a buffer, as pynq.allocate() does; raises MemoryError if the DDR is full.
 
-        On a strict board it is a copy of its own, as behind a cache that nobody flushes by chance: only
-        flush() and invalidate() move data between the two.
+        On a strict board it is a copy of its own, as behind a cache: flush() and invalidate() move data
+        between the two, and so does the cache itself. What the host wrote and did not flush is written back
+        (evicted) when it does the most harm: over what the kernel has written, just before invalidate().
         """
         dtype = np.dtype(dtype)
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
@@ -95,7 +127,7 @@ class VirtualMemory:
             dtype,
             device=self.device,
             device_address=pointer[0],
-            bo=(pointer[0], host),
+            bo=BufferObject(pointer[0], host, self.device.strict),
             coherent=False,
             buffer=host,
         )

@@ -51,6 +51,31 @@
 #ifndef EGRET_READS_IN_FLIGHT
 #define EGRET_READS_IN_FLIGHT 8
 #endif
+#elif defined(EGRET_BOARD_AUP_ZU3)
+#ifndef EGRET_ENGINES
+#define EGRET_ENGINES 1
+#endif
+#ifndef EGRET_LANES
+#define EGRET_LANES 10
+#endif
+#ifndef EGRET_DECODER_LANES
+#define EGRET_DECODER_LANES 16
+#endif
+#ifndef EGRET_DECODER_WEIGHT_BITS
+#define EGRET_DECODER_WEIGHT_BITS 4
+#endif
+#ifndef EGRET_BUS_BYTES
+#define EGRET_BUS_BYTES 16
+#endif
+#ifndef EGRET_NEURON_DEPTH
+#define EGRET_NEURON_DEPTH 4096
+#endif
+#ifndef EGRET_MAX_BURST_BEATS
+#define EGRET_MAX_BURST_BEATS 16
+#endif
+#ifndef EGRET_READS_IN_FLIGHT
+#define EGRET_READS_IN_FLIGHT 8
+#endif
 #endif
 #ifndef EGRET_ENGINES
 #define EGRET_ENGINES 2

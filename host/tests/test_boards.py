@@ -13,7 +13,8 @@ from egret.kernel import BOARDS, Build
 
 
 def test_every_board_can_be_virtual_too() -> None:
-    csim = {"virtual:csim": "pynq-z2", "virtual:csim-ultra96-v2": "ultra96-v2"}
+    csim = {"virtual:csim": "pynq-z2"}
+    csim |= {f"virtual:csim-{name}": name for name in ("ultra96-v2", "aup-zu3")}
     assert set(board_names()) == {*BOARDS, *(f"virtual:{name}" for name in BOARDS), *csim}
     for name in BOARDS:
         assert board_profile(name) == board_profile(f"virtual:{name}") == BOARDS[name]
@@ -68,6 +69,7 @@ def test_a_real_board_has_the_memory_it_has() -> None:
         ("Pynq-Z1", "pynq-z2"),
         ("Ultra96\0", "ultra96-v2"),
         ("Ultra96-V2\n", "ultra96-v2"),
+        ("AUP-ZU3", "aup-zu3"),
     ],
 )
 def test_auto_is_the_board_that_the_image_names(

@@ -165,7 +165,7 @@ def test_another_bitstream_of_the_same_name_replaces_the_first(
     ("calls_itself", "name", "said"),
     [
         ("Ultra96", "pynq-z2", "This board is Ultra96, not pynq-z2: name ultra96-v2, or --board auto."),
-        ("ZCU104", "auto", "This board calls itself 'ZCU104'; Egret knows pynq-z2, ultra96-v2."),
+        ("ZCU104", "auto", "This board calls itself 'ZCU104'; Egret knows pynq-z2, ultra96-v2, aup-zu3."),
     ],
 )
 def test_another_board_is_refused(

@@ -73,7 +73,7 @@ async def a_command_restarts_by_itself(dut) -> None:  # type: ignore[no-untyped-
 
 @cocotb.test()
 async def arguments_are_those_at_the_start(dut) -> None:  # type: ignore[no-untyped-def]
-    """What is written to the argument registers while a command runs is for the next one."""
+    """What is written to the arguments while a command runs is for the next one; a start then is none."""
     scene = Scene(dut)
     await scene.start()
     bench, tokens = scene.bench, scene.tokens(4)
@@ -84,11 +84,15 @@ async def arguments_are_those_at_the_start(dut) -> None:  # type: ignore[no-unty
         token_count=4,
         results=results,
     )
+    await bench.write_register("CTRL", 1)
+    assert await bench.read_register("CTRL") & 0b110 == 0, "not busy any more"
     for name, value in (("command", 0xFFFF), ("flags", 1), ("token_count", 1 << 20)):
         await bench.write_register(name, value)
     for name in ("tokens", "results", "counters", "logits", "image"):
         await bench.write_register(name, 12)
     await with_timeout(RisingEdge(dut.interrupt), TIMEOUT_CYCLES * CLOCK_NS, "ns")
+    await ClockCycles(dut.ap_clk, 100)
+    assert await bench.read_register("CTRL") & 0b101 == 0b100, "idle, and not about to start"
     assert await bench.read_register("status") == 0
     assert await bench.read_register("token_count") == 1 << 20, "a register reads as it was written"
     record = bench.view(results, 4 * kernel.RESULT_BYTES).view(np.uint32).reshape(4, -1)

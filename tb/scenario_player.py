@@ -219,9 +219,11 @@ class Player:
                 data = self.draw.randbytes(self.draw.randint(1, size - first))
                 expected[name][first : first + len(data)] = data
                 await self.bench.control.write(kernel.REGISTERS[name][0] + first, data)
-        for name, data in expected.items():
+        for name, wanted in expected.items():
             value = await self.bench.read_register(name)
-            assert value == int.from_bytes(data, "little"), f"{name} is {value:#x}, not {data[::-1].hex()}"
+            assert value == int.from_bytes(wanted, "little"), (
+                f"{name} is {value:#x}, not {wanted[::-1].hex()}"
+            )
 
     def fresh_trace(self, tokens: list[int]) -> Trace:
         """What the loaded network would do with `tokens` from its resting state."""

@@ -54,6 +54,7 @@ class Scene:
         np.testing.assert_array_equal(run.events[:, :layers], trace.event_counts().T, "events per layer")
         assert not run.events[:, layers:].any()
         if run.logits is not None:
+            assert trace.logits is not None
             np.testing.assert_array_equal(run.logits, trace.logits, "logits")
         np.testing.assert_array_equal(run.argmax, trace.argmax, "argmax")
         np.testing.assert_array_equal(run.logit, trace.logit, "logit of the argmax")

@@ -30,7 +30,8 @@ KERNEL = "egret_kernel_0"
 )
 def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Build:
     """A build of each board with each kernel, run to its end."""
-    made = Build(*request.param, tmp_path_factory.mktemp("build"))
+    board, kernel = request.param
+    made = Build(board, kernel, tmp_path_factory.mktemp("build"))
     made.run()
     return made
 

@@ -54,10 +54,6 @@ class VectorFile:
             raise ValueError("the vectors need more memory than the bench has")
         return address
 
-    def free_all(self) -> None:
-        """Hand out the same addresses again; what they hold stays."""
-        self.next_free = self.first_free
-
     def place(self, address: int, data: bytes) -> int:
         """The host writes `data` before the next command."""
         self.parts.append(struct.pack("<3Q", STEP_PLACE, address, len(data)) + data)

@@ -58,8 +58,8 @@ def prove(unit: Unit, name: str, fault: tuple[str, str] | None = None) -> tuple[
     folder.mkdir(parents=True)
     module, end = source.rsplit("endmodule", 1)
     properties = unit.properties.read_text()
-    for path in unit.sources:
-        shutil.copy(path, folder)
+    for source_file in unit.sources:
+        shutil.copy(source_file, folder)
     (folder / f"{unit.name}.sv").write_text(f"{module}{properties}\nendmodule{end}")
     files = [path.name for path in unit.sources]
     (folder / f"{unit.name}.sby").write_text(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from egret.kernel import COUNTERS, RESULT_BYTES
 
 RESULT_WORDS = RESULT_BYTES // 4
 _EVENTS_WORD = 4  # of a result record: after argmax, logit, token and cycles come two u16 event counts a word
+
+
+_Counters = TypeVar("_Counters", bound="Counters")
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Counters:
     """Cycles in which a decoder sweep waited for room to write logits."""
 
     @classmethod
-    def parse(cls, words: npt.NDArray[np.uint64]) -> Counters:
+    def parse(cls: type[_Counters], words: npt.NDArray[np.uint64]) -> _Counters:
         """Take the counters out of a counters block, uint64 [COUNTERS_BYTES / 8]."""
         values: dict[str, Any] = {}
         for item in fields(cls):

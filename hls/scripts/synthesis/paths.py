@@ -19,9 +19,6 @@ from dataclasses import dataclass
 from synthesis.netlist import Bit, Cell, Netlist, NetlistError
 from synthesis.parts import Delays
 
-Arc = tuple[int, int, float]
-"""Input net, output net, delay of a combinational way through a cell."""
-
 
 @dataclass(frozen=True)
 class Path:

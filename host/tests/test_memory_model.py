@@ -58,6 +58,7 @@ class Traffic:
             clock_mhz=CLOCK_MHZ,
             build=build,
             memory=profile,
+            first_port=0,
         )
         self.ports = build.engines
         self.memory = np.random.default_rng(1).integers(0, 256, SIZE, dtype=np.uint8)

@@ -19,9 +19,9 @@ from egret.printable import printable
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's description and arguments to its parser."""
     parser.description = (
-        "Say what is in a model: layers and words; of a checkpoint the share of non-zero weights of each "
-        "matrix and what its makers measured; of an image the kernel it is packed for, its checksum, the "
-        "bytes of each section and how well they are used. The file is checked before anything is printed."
+        "Describe a model: its layers and words. Of a checkpoint, print the share of non-zero weights in "
+        "each matrix and what its makers measured; of an image, the kernel that it is packed for, its "
+        "checksum, the bytes of each section and how well they are used. The file is checked first."
     )
     parser.epilog = "Example: egret inspect models/ptb-egru.npz"
     parser.set_defaults(function=inspect)

@@ -1,4 +1,4 @@
-"""`egret report`: a saved run as one HTML page, and its pictures as files."""
+"""`egret report`: an HTML page of a saved run, and its pictures as files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from egret.report.run_file import load_record
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's description and arguments to its parser."""
     parser.description = (
-        "Make of a run that 'egret run --save RUN' saved one HTML page that needs no other file and no "
-        "network: MACs on paper, MACs done and cycles; which neurons fired; roofline; where cycles and bytes "
-        "went. Its pictures are written beside it too. Needs matplotlib, but neither the model nor a board."
+        "Write an HTML page about a run that 'egret run --save RUN' saved: MACs on paper, MACs done and "
+        "cycles; which neurons fired; the roofline; where cycles and bytes went. The page needs no other "
+        "file and no network; its pictures are also written beside it. The command needs matplotlib, but "
+        "neither the model nor a board."
     )
     parser.set_defaults(function=report)
     parser.add_argument("run", metavar="RUN", type=Path, help="a saved run")

@@ -9,6 +9,7 @@ import torch
 
 from egret.matrices import DECODER, INPUT, Matrix
 from egret_training import data, reconstruction
+from egret_training.execution import fast_product_type
 from egret_training.model import EgruLanguageModel, Shape
 from egret_training.pruning import Constraint, draw_mask, prunable_weights
 from egret_training.recipe import Pruning
@@ -94,7 +95,7 @@ def test_moments_are_those_of_what_each_matrix_multiplies():
     model = EgruLanguageModel(Shape(50, 7, [9, 8]))
     streams = torch.randint(50, (81, 3))
     moments = input_moments(model, streams, 80)
-    outputs, _ = model.hidden(streams[:80], model.initial_state(3), torch.bfloat16)
+    outputs, _ = model.hidden(streams[:80], model.initial_state(3), fast_product_type(streams.device))
     x = model.embedding[streams[:80]].reshape(-1, 7).double()
     torch.testing.assert_close(moments["layer0.input_weights"], x.t() @ x / len(x))
     for names, output in (

@@ -26,6 +26,9 @@ ALLOCATOR = {
 }
 """glibc gives large buffers back to the system at once: page faults then take up to half of a step's time."""
 
+OF_EVALUATION = 0.15
+"""The part of --minutes that export and evaluation are given."""
+
 EPILOG = """\
 A whole run, from text to a model that Egret's kernel runs:
 
@@ -85,6 +88,14 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--no-board", action="store_true", help="train the network even if no board of Egret's will run it"
     )
+    train.add_argument(
+        "--minutes",
+        type=float,
+        help="cut the phases to the epochs that fit this time, evaluation and interruptions counted in",
+    )
+    train.add_argument(
+        "--evaluate", action="store_true", help="after --model, measure it on the test text, in integers too"
+    )
     train.add_argument("--until", metavar="PHASE", help="stop after this phase")
     train.add_argument("--model", type=Path, metavar="NPZ", help="also export the result to this checkpoint")
 
@@ -120,6 +131,38 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="write the figures into the checkpoint's metadata and to a .json beside it",
     )
+
+    keep = command(
+        "keep",
+        "write a float model in half precision, to keep or to share",
+        "Write the model of a saved phase in half precision (2 bytes a weight), with vocabulary and sizes.\n"
+        "`train --start-from` begins with it, to prune and quantise it another way.",
+    )
+    keep.add_argument("saved", type=Path, help="a file of a run, as runs/ptb-egru/dense.pt")
+    keep.add_argument("model", type=Path, help="the .pt to write")
+
+    evnn = command(
+        "import-evnn",
+        "take over an EGRU language model of EvNN's",
+        "Read the state dict that EvNN's benchmarks/lm saves, and write it as a file that\n"
+        "`train --start-from` prunes and quantises, with a recipe of the same sizes.",
+    )
+    evnn.add_argument("state_dict", type=Path, help="EvNN's checkpoint, as EGRU_best_model.cpt")
+    evnn.add_argument("model", type=Path, help="the .pt to write")
+    _add_data(evnn)
+
+    teach = command(
+        "teach",
+        "store what a model expects of the training text, to learn from",
+        "Write the most likely next words of a trained model, and their probabilities, at each word of the\n"
+        "training text: 4 bytes a word and probability. A phase with\n"
+        '`distill = { targets = "FILE", weight = 0.5 }` learns from them (distillation).',
+    )
+    teach.add_argument("saved", type=Path, help="the teacher, as runs/ptb-lstm/dense.pt")
+    teach.add_argument("targets", type=Path, help="the file to write")
+    teach.add_argument("--words", type=int, default=32, help="how many at each word (default: %(default)s)")
+    _add_data(teach)
+    _add_device(teach)
 
     plot = command("plot", "draw a run's perplexities", "Draw the log of a run (needs matplotlib).")
     plot.add_argument("run", type=Path, help="folder of a run")
@@ -159,6 +202,16 @@ def _parser() -> argparse.ArgumentParser:
     price.add_argument("--decoder-lanes", type=int, default=KERNEL.decoder_lanes, help="default: %(default)s")
     price.add_argument("--decoder-weight-bits", type=int, default=4, help="default: %(default)s")
     price.add_argument("--tokens", type=int, default=12800, help="of validation text (default: %(default)s)")
+
+    check = command(
+        "check-gpu",
+        "see in two minutes whether a GPU trains as it should, and how fast",
+        "Compare recorded windows with plain ones, in floating point and in integers, see that replays draw\n"
+        "their dropout anew and follow what is scheduled, and time an epoch of the Penn Treebank with\n"
+        "validation and saving. Needs no data.",
+    )
+    check.add_argument("--size", choices=("small", "paper"), default="paper")
+    _add_device(check)
 
     benchmark = command(
         "benchmark",
@@ -224,7 +277,12 @@ def _train(arguments: argparse.Namespace) -> None:
     if not arguments.no_board:
         started = read_saved(arguments.start_from)["masks"] if arguments.start_from else None
         _warn(check_recipe(recipe, corpus.vocabulary, started))
-    trainer = Trainer(recipe, corpus, run, execution, arguments.start_from)
+    if arguments.minutes is not None and not arguments.minutes > 0:
+        raise EgretError(f"--minutes must be positive; it is {arguments.minutes}.")
+    if arguments.evaluate and arguments.model is None:
+        raise EgretError("--evaluate needs --model NPZ: what is to be measured.")
+    seconds = None if arguments.minutes is None else 60.0 * arguments.minutes * (1.0 - OF_EVALUATION)
+    trainer = Trainer(recipe, corpus, run, execution, arguments.start_from, seconds)
     trainer.run(arguments.until)
     trainer.group.close()
     if trainer.group.first:
@@ -232,6 +290,10 @@ def _train(arguments: argparse.Namespace) -> None:
     if arguments.model is not None and trainer.group.first:
         arguments.saved, arguments.checkpoint, arguments.note = run / "state.pt", arguments.model, ""
         _export(arguments)
+        if arguments.evaluate:
+            arguments.run, arguments.splits = run, ["test"]
+            arguments.no_brevitas, arguments.record = True, True
+            _evaluate(arguments)
 
 
 def _say_what_is_next(run: Path, recipe: Recipe, until: str | None, data: Path) -> None:
@@ -304,6 +366,39 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         beside.write_text(json.dumps(checkpoint.metadata, indent=2) + "\n", encoding="utf-8")
 
 
+def _keep(arguments: argparse.Namespace) -> None:
+    from egret_training.saved import load_model, write_model
+
+    _, saved = load_model(arguments.saved)
+    size = write_model(saved, arguments.model)
+    print(f"{arguments.model}: {size / 1e6:.2f} MB")
+
+
+def _import_evnn(arguments: argparse.Namespace) -> None:
+    from egret_training.evnn import import_evnn
+    from egret_training.saved import write_model
+
+    found = import_evnn(arguments.state_dict, _corpus(arguments.data, None))
+    size = write_model(found, arguments.model, half=False)
+    shape = found["shape"]
+    sizes = f"layers of {shape['layers']} neurons, {shape['vocabulary']} words"
+    print(f"{arguments.model}: {size / 1e6:.2f} MB, {sizes}")
+
+
+def _teach(arguments: argparse.Namespace) -> None:
+    from egret_training.execution import choose_execution
+    from egret_training.saved import load_model
+    from egret_training.teacher import write_targets
+
+    execution = choose_execution(arguments.device, arguments.eager)
+    model, saved = load_model(arguments.saved)
+    corpus = _corpus(arguments.data, saved["recipe"].get("vocabulary"))
+    if corpus.vocabulary != saved["vocabulary"]:
+        raise EgretError(f"{arguments.saved} is not of this corpus.")
+    size = write_targets(model, corpus, arguments.targets, arguments.words, execution)
+    print(f"{arguments.targets}: {size / 1e6:.1f} MB, {arguments.words} words at each of {len(corpus.train)}")
+
+
 def _plot(arguments: argparse.Namespace) -> None:
     from egret_training.plot import plot_run
 
@@ -323,6 +418,22 @@ def _benchmark(arguments: argparse.Namespace) -> None:
     on = f"threads: {arguments.threads}" if execution.device.type == "cpu" else execution.device_name
     print(f"{arguments.size}: {size}, {on}")
     print(table(measure(size, arguments.updates, execution)))
+
+
+def _check_gpu(arguments: argparse.Namespace) -> None:
+    from egret_training.benchmark import SIZES
+    from egret_training.execution import choose_execution
+    from egret_training.gpu_check import check_training
+
+    execution = choose_execution("cuda" if arguments.device == "auto" else arguments.device, arguments.eager)
+    size = SIZES[arguments.size]
+    print(f"{arguments.size}: {size}, {execution.device_name}")
+    failed = []
+    for found in check_training(size, execution):
+        print(f"{'ok' if found.passed else 'FAILS':5}  {found.what}: {found.value}", flush=True)
+        failed += [] if found.passed else [found.what]
+    if failed:
+        raise EgretError(f"this device does not train as it should: {'; '.join(failed)}. Try --eager.")
 
 
 def _compare(arguments: argparse.Namespace) -> None:
@@ -378,10 +489,14 @@ def _price(arguments: argparse.Namespace) -> None:
 COMMANDS = {
     "train": _train,
     "export": _export,
+    "keep": _keep,
+    "import-evnn": _import_evnn,
+    "teach": _teach,
     "evaluate": _evaluate,
     "plot": _plot,
     "compare": _compare,
     "price": _price,
+    "check-gpu": _check_gpu,
     "benchmark": _benchmark,
 }
 

@@ -7,11 +7,10 @@ from torch import Tensor
 
 from egret.checkpoint import THRESHOLD_MAXIMUM
 from egret.kernel import STATE_FRACTION_BITS, THRESHOLD_MINIMUM
-from egret.matrices import Matrix
 from egret_training import data
 from egret_training.data import Corpus
 from egret_training.model import EgruLanguageModel
-from egret_training.pruning import apply_masks, draw_masks, sparsity_at, sparsity_of
+from egret_training.pruning import apply_masks, draw_masks, sparsity_at
 from egret_training.quantizers import WEIGHT_BITS, decoder_weight_limit
 from egret_training.recipe import Phase, Pruning
 from egret_training.reconstruction import prune_at_a_stroke
@@ -33,9 +32,12 @@ class Constraints:
         """Start with every weight kept."""
         self.masks: dict[str, Tensor] = {}
         """By the names of the matrices; empty until something is pruned."""
+        self.complete = False
+        """Whether they remove all that the present phase removes."""
 
     def begin(self, model: EgruLanguageModel, phase: Phase, corpus: Corpus) -> None:
         """Do what a phase does before its first update."""
+        self.complete = False
         if phase.pruning is not None and phase.pruning.at_a_stroke:
             self.masks = prune_at_a_stroke(
                 model,
@@ -62,8 +64,9 @@ class Constraints:
 
     def _draw(self, model: EgruLanguageModel, pruning: Pruning, done: float, update: int) -> None:
         rising = done <= pruning.ramp
-        if (rising and update % pruning.redraw == 0) or not (rising or self._complete(pruning)):
+        if (rising and update % pruning.redraw == 0) or not (rising or self.complete):
             part = done / pruning.ramp if rising and pruning.ramp else 1.0
+            self.complete = part == 1.0
             layers, decoder = pruning.sparsity, pruning.of_decoder
             self.masks = draw_masks(
                 model,
@@ -71,14 +74,6 @@ class Constraints:
                 sparsity_at(pruning.start, layers, part),
                 sparsity_at(min(pruning.start, decoder), decoder, part),
             )
-
-    def _complete(self, pruning: Pruning) -> bool:
-        """Return whether the masks remove all that they shall."""
-        return bool(self.masks) and all(
-            1.0 - float(mask.float().mean())
-            >= sparsity_of(Matrix.named(name), pruning.sparsity, pruning.of_decoder)
-            for name, mask in self.masks.items()
-        )
 
 
 @torch.no_grad()

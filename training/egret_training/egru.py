@@ -145,10 +145,16 @@ class ElementWise:
 EAGER = ElementWise()
 
 
+COMPILATIONS = 64
+"""The most that torch keeps of a function: one for each size of layer, number of streams and arithmetic.
+(Its own limit, 8, is met in a run that trains, prunes and quantises; it then goes on without compiling.)"""
+
+
 @lru_cache
-def fused() -> ElementWise:
+def fused(backend: str = "inductor") -> ElementWise:
     """Return the functions compiled by torch, each to a kernel or two: on a GPU launches are what costs."""
-    return ElementWise(*(torch.compile(part, dynamic=False) for part in (advance, retreat)))
+    torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, COMPILATIONS)
+    return ElementWise(*(torch.compile(part, dynamic=False, backend=backend) for part in (advance, retreat)))
 
 
 class EgruRun(torch.autograd.Function):

@@ -18,30 +18,54 @@ from egret.reference import ReferenceModel
 from egret.text import TextConvention, Vocabulary
 from egret.watching import perplexity_of, token_losses
 from egret_training import data
+from egret_training.execution import Record
 from egret_training.export import from_checkpoint
+from egret_training.loss import total_cross_entropy
 from egret_training.macs import InputEvents
 from egret_training.model import EgruLanguageModel
 from egret_training.quantization import ExactEvaluation
+from egret_training.window import Recorded
 
 STEPS = 256
+WINDOW = 70
+"""A window of several streams has this many steps, one of a single stream STEPS."""
 
 
-@torch.no_grad()
+class Perplexity:
+    """The perplexity of a model in floating point, over and over: windows are recorded once."""
+
+    def __init__(
+        self, model: EgruLanguageModel, product_type: torch.dtype, record: Record | None = None
+    ) -> None:
+        """`record`: how to record windows; None: they run as they come."""
+        self.model, self.product_type = model, product_type
+        self.window = self._window if record is None else Recorded(self._window, record)
+
+    def __call__(self, parallel: Tensor) -> float:
+        """Return exp of the mean cross-entropy over streams int64 [length, streams], one state throughout."""
+        streams = parallel.shape[1]
+        state = [tensor for pair in self.model.initial_state(streams) for tensor in pair]
+        total, count = torch.zeros((), dtype=torch.float64, device=parallel.device), 0
+        windows = list(data.windows(parallel, max(WINDOW, STEPS // streams)))
+        # (Only a terminal sees it: a text of a hundred thousand words takes minutes.)
+        for inputs, targets in tqdm(windows, desc="perplexity", leave=False, disable=None):
+            loss, *state = self.window([inputs, targets, *state])
+            total = total + loss
+            count += targets.numel()
+        return math.exp(float(total) / count)
+
+    @torch.no_grad()
+    def _window(self, tensors: list[Tensor], _: object = None) -> list[Tensor]:
+        inputs, targets, *state = tensors
+        pairs = list(zip(state[::2], state[1::2], strict=True))
+        outputs, after = self.model.hidden(inputs, pairs, self.product_type)
+        loss = total_cross_entropy(outputs[-1], *self.model.decoder(), targets, self.product_type)
+        return [loss, *(tensor for pair in after for tensor in pair)]
+
+
 def perplexity(model: EgruLanguageModel, parallel: Tensor, product_type: torch.dtype) -> float:
-    """Return exp of the mean cross-entropy over streams int64 [length, streams], one state throughout."""
-    state = model.initial_state(parallel.shape[1])
-    weights, bias = model.decoder()
-    columns = weights.to(product_type).t()
-    total, count = 0.0, 0
-    windows = list(data.windows(parallel, max(1, STEPS // parallel.shape[1])))
-    # (Only a terminal sees it: a text of a hundred thousand words takes minutes.)
-    for inputs, targets in tqdm(windows, desc="perplexity", leave=False, disable=None):
-        outputs, state = model.hidden(inputs, state, product_type)
-        hidden = outputs[-1].reshape(-1, outputs[-1].shape[-1])
-        logits = (hidden.to(product_type) @ columns).float() + bias
-        total += float(torch.nn.functional.cross_entropy(logits, targets.reshape(-1), reduction="sum"))
-        count += targets.numel()
-    return math.exp(total / count)
+    """Return the perplexity of a model over streams int64 [length, streams] (see Perplexity)."""
+    return Perplexity(model, product_type)(parallel)
 
 
 @dataclass

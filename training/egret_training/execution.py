@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,8 +65,10 @@ def choose_execution(name: str, eager: bool = False) -> Execution:
         )
     device = torch.device("cuda", own)
     torch.cuda.set_device(device)
+    # Sums of bfloat16 products stay float32, as on a processor.
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     plain = Execution(device, product_type=fast_product_type(device))
-    return plain if eager else replace(plain, element_wise=fused(), record=record_cuda_graph)
+    return plain if eager else replace(plain, element_wise=fused(), record=CudaGraphs())
 
 
 def fast_product_type(device: torch.device) -> torch.dtype:
@@ -77,18 +80,31 @@ def fast_product_type(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
-def record_cuda_graph(compute: Compute) -> tuple[list[Tensor], Callable[[], None]]:
-    """Record a function as a CUDA graph (a Record)."""
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(WARM_UP):
-            compute()
-    torch.cuda.current_stream().wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        results = compute()
-    return results, graph.replay
+class CudaGraphs:
+    """A Record that makes CUDA graphs.
+
+    They share their memory: what one computes on the way, another overwrites. Results of one are to be read
+    before the next is replayed.
+    """
+
+    def __init__(self) -> None:
+        """Reserve nothing yet."""
+        self.pool: Any = None
+
+    def __call__(self, compute: Compute) -> tuple[list[Tensor], Callable[[], None]]:
+        """Record a function."""
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_UP):
+                compute()
+        torch.cuda.current_stream().wait_stream(aside)
+        if self.pool is None:
+            self.pool = torch.cuda.graph_pool_handle()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self.pool):
+            results = compute()
+        return results, graph.replay
 
 
 def random_state(device: torch.device) -> list[Tensor]:

@@ -11,6 +11,9 @@ import math
 import torch
 from torch import Tensor
 
+SoftTargets = tuple[Tensor, Tensor] | None
+"""What a teacher expects: words, int64 [..., k], and their shares of the target, [..., k]."""
+
 CPU_BLOCK_ROWS = 140
 """What the second-level cache of a processor holds."""
 
@@ -26,10 +29,12 @@ class DecoderCrossEntropy(torch.autograd.Function):
     """Mean cross-entropy, in nats, of the targets under softmax(hidden weights^T + bias)."""
 
     @staticmethod
-    def forward(ctx, hidden, weights, bias, targets, product_type):
+    def forward(ctx, hidden, weights, bias, targets, product_type, soft=None):
         """hidden [rows, H], weights [V, H], bias [V], targets int64 [rows] -> scalar.
 
-        The gradients are made here, as the logits are at hand; backward only scales them.
+        The gradients are made here, as the logits are at hand; backward only scales them. With `soft`, words
+        int64 [rows, k] and shares [rows, k], they are those of the cross-entropy with these shares of these
+        words and the rest of the target; the value stays that of the target.
         """
         rows = hidden.shape[0]
         operand, columns = hidden.detach().to(product_type), weights.detach().to(product_type)
@@ -48,7 +53,12 @@ class DecoderCrossEntropy(torch.autograd.Function):
             total = share.sum(1, keepdim=True)
             loss += (total.log() + peak - chosen).sum(dtype=torch.float64)
             share.div_(total * rows)
-            share.scatter_add_(1, wanted, torch.full_like(chosen, -1.0 / rows))
+            rest = torch.full_like(chosen, 1.0)
+            if soft is not None:
+                words, shares = soft[0][block], soft[1][block]
+                share.scatter_add_(1, words, shares / -rows)
+                rest -= shares.sum(1, keepdim=True)
+            share.scatter_add_(1, wanted, rest.div_(-rows))
             grad_bias += share.sum(0)
             grad = share.to(product_type)
             grad_hidden[block] = (grad @ columns).to(hidden.dtype)
@@ -58,16 +68,25 @@ class DecoderCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, scale):
-        return *_scaled(ctx.saved_tensors, scale), None, None
+        return *_scaled(ctx.saved_tensors, scale), None, None, None
 
 
 def decoder_cross_entropy(
-    hidden: Tensor, weights: Tensor, bias: Tensor, targets: Tensor, product_type: torch.dtype
+    hidden: Tensor,
+    weights: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    product_type: torch.dtype,
+    soft: SoftTargets = None,
 ) -> Tensor:
-    """Apply DecoderCrossEntropy to hidden [T, S, H] and targets int64 [T, S]."""
+    """Apply DecoderCrossEntropy to hidden [T, S, H], targets int64 [T, S] and soft targets [T, S, k]."""
     return DecoderCrossEntropy.apply(
-        hidden.reshape(-1, hidden.shape[-1]), weights, bias, targets.reshape(-1), product_type
+        hidden.reshape(-1, hidden.shape[-1]), weights, bias, targets.reshape(-1), product_type, _rows(soft)
     )
+
+
+def _rows(soft: SoftTargets) -> SoftTargets:
+    return None if soft is None else (soft[0].flatten(0, 1), soft[1].flatten(0, 1))
 
 
 def _scaled(gradients: tuple[Tensor, ...], scale: Tensor) -> tuple[Tensor, ...]:
@@ -78,6 +97,20 @@ def _scaled(gradients: tuple[Tensor, ...], scale: Tensor) -> tuple[Tensor, ...]:
     return tuple(gradient * scale for gradient in gradients)
 
 
+@torch.no_grad()
+def total_cross_entropy(
+    hidden: Tensor, weights: Tensor, bias: Tensor, targets: Tensor, product_type: torch.dtype
+) -> Tensor:
+    """Return the sum of cross-entropies, float64, in nats; hidden [T, S, H], targets int64 [T, S]."""
+    operand, columns = hidden.reshape(-1, hidden.shape[-1]).to(product_type), weights.to(product_type).t()
+    rows = _block_rows(hidden, weights.shape[0])
+    total = hidden.new_zeros((), dtype=torch.float64)
+    for some, wanted in zip(operand.split(rows), targets.reshape(-1).split(rows), strict=True):
+        logits = (some @ columns).to(hidden.dtype).add_(bias)
+        total += torch.nn.functional.cross_entropy(logits, wanted, reduction="sum")
+    return total
+
+
 class SampledCrossEntropy(torch.autograd.Function):
     """As DecoderCrossEntropy, with the sum over the vocabulary estimated from a part of it.
 
@@ -86,8 +119,11 @@ class SampledCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, hidden, weights, bias, targets, head, tail, product_type):
-        """As DecoderCrossEntropy; head: a count, tail: int64 [k], different words in head..V-1."""
+    def forward(ctx, hidden, weights, bias, targets, head, tail, product_type, soft=None):
+        """As DecoderCrossEntropy; head: a count, tail: int64 [k], different words in head..V-1.
+
+        The shares of soft words that do not count in the sum are left to the target.
+        """
         rows, words = hidden.shape[0], head + tail.numel()
         weights, hidden = weights.detach(), hidden.detach()
         operand = hidden.to(product_type)
@@ -119,7 +155,14 @@ class SampledCrossEntropy(torch.autograd.Function):
             total = share.sum(1).add_(own_share)
             loss += (total.log() + peak - own).sum(dtype=torch.float64)
             share.div_((total * rows)[:, None])
-            grad_target[block] = (own_share / total - 1) / rows
+            rest = torch.ones_like(own)
+            if soft is not None:
+                columns_of = column_of[soft[0][block]]
+                counts = (columns_of >= 0) & (columns_of != column)
+                shares = soft[1][block] * counts
+                share.scatter_add_(1, columns_of.clamp(min=0), shares / -rows)
+                rest -= shares.sum(1)
+            grad_target[block] = (own_share / total - rest) / rows
             grad_column_bias += share.sum(0)
             grad = share.to(product_type)
             grad_hidden[block] = (grad @ columns).to(hidden.dtype)
@@ -136,7 +179,7 @@ class SampledCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, scale):
-        return *_scaled(ctx.saved_tensors, scale), None, None, None, None
+        return *_scaled(ctx.saved_tensors, scale), None, None, None, None, None
 
 
 def sampled_cross_entropy(
@@ -146,8 +189,9 @@ def sampled_cross_entropy(
     targets: Tensor,
     sample: tuple[int, int],
     product_type: torch.dtype,
+    soft: SoftTargets = None,
 ) -> Tensor:
-    """Apply SampledCrossEntropy to hidden [T, S, H] and targets int64 [T, S].
+    """Apply SampledCrossEntropy to hidden [T, S, H], targets int64 [T, S] and soft targets [T, S, k].
 
     `sample` is (head, tail): how many of the most frequent words always count, and how many of the others.
     """
@@ -160,5 +204,12 @@ def sampled_cross_entropy(
         tail = torch.rand(others, device=weights.device).argsort()[:count]
     tail = tail + head
     return SampledCrossEntropy.apply(
-        hidden.reshape(-1, hidden.shape[-1]), weights, bias, targets.reshape(-1), head, tail, product_type
+        hidden.reshape(-1, hidden.shape[-1]),
+        weights,
+        bias,
+        targets.reshape(-1),
+        head,
+        tail,
+        product_type,
+        _rows(soft),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from egret.matrices import INPUT, Matrix, network_matrices
 from egret_training.cells import Layer, make_layer
 from egret_training.egru import EgruLayer
-from egret_training.loss import decoder_cross_entropy, sampled_cross_entropy
+from egret_training.loss import SoftTargets, decoder_cross_entropy, sampled_cross_entropy
 
 State = list[tuple[Tensor, Tensor]]
 """Per layer: outputs [S, H] and cells [S, H]."""
@@ -22,8 +23,10 @@ EMBEDDING_SPREAD = 0.5
 
 
 TIED_SCALE = 0.3
-"""What a tied decoder multiplies the embedding by. At 1, new embeddings make logits so noisy that the last
-layer first learns to be silent, and stays so."""
+"""What a tied decoder multiplies the embedding by. At 1, new embeddings of this spread make logits so noisy
+that the last layer first learns to be silent, and stays so."""
+
+PUBLISHED_RANGE = 0.1
 
 
 @dataclass
@@ -40,11 +43,12 @@ class Shape:
     """Bits of a weight of a layer, and of the decoder, once they are quantised."""
     cell: str = "egru"
     """What the layers are made of: one of cells.CELLS."""
+    tied_scale: float = TIED_SCALE
 
 
 @dataclass
 class Dropout:
-    """Shares of values that training drops; one mask per window and stream, the same at every step."""
+    """Shares of values that training drops."""
 
     words: float = 0.0
     """Of whole words of the vocabulary, at the embedding."""
@@ -53,6 +57,9 @@ class Dropout:
     output: float = 0.0
     recurrent: float = 0.0
     """Of the recurrent weights (DropConnect: Wan and others, 2013), for a whole window and all streams."""
+    each_step: bool = False
+    """Masks of values are new at each step and shared by the streams (as published), not new for each stream
+    and the same at all steps of a window (Gal and Ghahramani, 2016)."""
 
 
 class EgruLanguageModel(nn.Module):
@@ -80,7 +87,8 @@ class EgruLanguageModel(nn.Module):
     @property
     def decoder_weights(self) -> Tensor:
         """The decoder's matrix, [V, H of the last layer]."""
-        return self.embedding * TIED_SCALE if self.own_decoder_weights is None else self.own_decoder_weights
+        own = self.own_decoder_weights
+        return self.embedding * self.shape.tied_scale if own is None else own
 
     @property
     def stack(self) -> Sequence[Layer]:
@@ -97,6 +105,21 @@ class EgruLanguageModel(nn.Module):
         if self.own_decoder_weights is None:
             self.own_decoder_weights = nn.Parameter(self.decoder_weights.detach().clone())
             self.shape.tied = False
+
+    @torch.no_grad()
+    def start_as_published(self) -> None:
+        """Draw new parameters as EvNN does: small embeddings, no scale of the decoder, no biases.
+
+        Weights have the deviation of Glorot and Bengio (2010) for the three gates as one matrix.
+        """
+        self.embedding.uniform_(-PUBLISHED_RANGE, PUBLISHED_RANGE)
+        self.shape.tied_scale = 1.0
+        self.decoder_bias.zero_()
+        for layer in self.event_layers:
+            layer.bias.zero_()
+            for weights in (layer.input_weights, layer.recurrent_weights):
+                gates, rows, columns = weights.shape
+                nn.init.normal_(weights, std=math.sqrt(2 / (gates * rows + columns)))
 
     @torch.no_grad()
     def center_decoder_bias(self) -> None:
@@ -132,16 +155,17 @@ class EgruLanguageModel(nn.Module):
         self, tokens: Tensor, state: State, product_type: torch.dtype, dropout: Dropout | None = None
     ) -> tuple[list[Tensor], State]:
         """Run a window: int64 [T, S] -> outputs of every layer, [T, S, H] each, and the state after it."""
+        each_step = dropout is not None and dropout.each_step
         x = nn.functional.embedding(tokens, self.embedding_table())
         if dropout is not None and dropout.words:
             keep = 1.0 - dropout.words
             x = x * x.new_empty(self.shape.vocabulary).bernoulli_(keep).div_(keep)[tokens, None]
-        x = locked_dropout(x, dropout.embedding if dropout else 0.0)
+        x = drop_features(x, dropout.embedding if dropout else 0.0, each_step)
         outputs: list[Tensor] = []
         new_state: State = []
         for layer, layer_state in zip(self.stack, state, strict=True):
             if outputs:
-                x = locked_dropout(outputs[-1], dropout.between if dropout else 0.0)
+                x = drop_features(outputs[-1], dropout.between if dropout else 0.0, each_step)
             output, after = layer(x, layer_state, product_type, dropout.recurrent if dropout else 0.0)
             outputs.append(output)
             new_state.append(after)
@@ -169,30 +193,36 @@ class EgruLanguageModel(nn.Module):
         product_type: torch.dtype,
         dropout: Dropout | None = None,
         sample: tuple[int, int] | None = None,
+        soft: SoftTargets = None,
     ) -> tuple[Tensor, State, list[Tensor]]:
         """Return the mean cross-entropy in nats, the state after the window, and the layers' outputs.
 
-        With `sample` (see sampled_cross_entropy) the cross-entropy is an estimate.
+        With `sample` (see sampled_cross_entropy) the cross-entropy is an estimate; `soft`: see
+        DecoderCrossEntropy.
         """
         outputs, after = self.hidden(tokens, state, product_type, dropout)
-        last = locked_dropout(outputs[-1], dropout.output if dropout else 0.0)
+        last = outputs[-1]
+        if dropout is not None:
+            last = drop_features(last, dropout.output, dropout.each_step)
         weights: Tensor
         bias: Tensor
         if self.own_decoder_weights is None:
             # The same product, with the smaller of the two factors scaled.
-            last, weights, bias = last * TIED_SCALE, self.embedding, self.decoder_bias
+            last, weights, bias = last * self.shape.tied_scale, self.embedding, self.decoder_bias
         else:
             weights, bias = self.decoder()
         if sample is None:
-            loss = decoder_cross_entropy(last, weights, bias, targets, product_type)
+            loss = decoder_cross_entropy(last, weights, bias, targets, product_type, soft)
         else:
-            loss = sampled_cross_entropy(last, weights, bias, targets, sample, product_type)
+            loss = sampled_cross_entropy(last, weights, bias, targets, sample, product_type, soft)
         return loss, after, outputs
 
 
-def locked_dropout(x: Tensor, share: float) -> Tensor:
-    """Drop `share` of the features of each stream for a whole window; x is [T, S, features]."""
+def drop_features(x: Tensor, share: float, each_step: bool = False) -> Tensor:
+    """Drop `share` of the features of x [T, S, features] (see Dropout.each_step) and scale up the others."""
     if share == 0.0:
         return x
     keep = 1.0 - share
-    return x * x.new_empty(1, *x.shape[1:]).bernoulli_(keep).div_(keep)
+    steps, streams, features = x.shape
+    mask = x.new_empty(steps, 1, features) if each_step else x.new_empty(1, streams, features)
+    return x * mask.bernoulli_(keep).div_(keep)

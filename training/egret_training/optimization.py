@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from egret_training.model import Dropout
-from egret_training.recipe import Phase
+from egret_training.model import Dropout, EgruLanguageModel
+from egret_training.recipe import Phase, Recipe
 
 
 def schedule(phase: Phase, done: float) -> float:
@@ -46,18 +46,33 @@ def dropout_in(phase: Phase, epoch: int) -> Dropout:
         part * phase.dropout_between,
         part * phase.dropout_output,
         phase.dropout_recurrent,
+        phase.dropout_each_step,
     )
 
 
 def make_optimizer(model: nn.Module, phase: Phase) -> torch.optim.Optimizer:
-    """Return AdamW; biases (a layer's are [4, H]) and thresholds do not decay."""
-    weights = [p for p in model.parameters() if p.dim() > 1 and p.shape[0] != 4]
-    others = [p for p in model.parameters() if p.dim() == 1 or p.shape[0] == 4]
+    """Return AdamW; thresholds do not decay, and biases do where the phase says so."""
+    decaying: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        kind = name.rpartition(".")[2]
+        decays = phase.decay_biases if "bias" in kind else kind != "threshold"
+        (decaying if decays else others).append(parameter)
+    first, second = phase.betas
     return torch.optim.AdamW(
-        [{"params": weights, "weight_decay": phase.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        [{"params": decaying, "weight_decay": phase.weight_decay}, {"params": others, "weight_decay": 0.0}],
         lr=phase.learning_rate,
+        betas=(first, second),
         fused=True,
     )
+
+
+def clip_gradients(model: EgruLanguageModel, recipe: Recipe) -> None:
+    """Scale down gradients of a norm above recipe.clip: each layer's where the recipe says so, then all."""
+    if recipe.clip_layers:
+        for layer in model.layers:
+            nn.utils.clip_grad_norm_(layer.parameters(), recipe.clip)
+    nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
 
 
 class WeightAverage:

@@ -35,9 +35,14 @@ class ModelRecipe:
     """egru, or gru or lstm to compare it with (which are neither quantised nor exported)."""
     threshold: float = 0.05
     """Where all thresholds start."""
+    threshold_beta: list[float] = dataclasses.field(default_factory=list)
+    """The parameters of the Beta distribution that thresholds are drawn from instead; empty: none are."""
+    surrogate_height: float = 0.7
     surrogate_slope: float = 1.0
     surrogate_jump: float = 0.5
     """See egru.Surrogate; 0 stands for the cell itself."""
+    published_start: bool = False
+    """Start parameters as EvNN does (EgruLanguageModel.start_as_published)."""
 
 
 @dataclass
@@ -76,6 +81,16 @@ class Pruning:
 
 
 @dataclass
+class Distillation:
+    """Learning from what another model expects, not from the text alone (Hinton and others, 2015)."""
+
+    targets: str
+    """The file that `python -m egret_training teach` wrote; a relative path is one from the run's folder."""
+    weight: float = 0.5
+    """The share of a word's target, 0..1, that the teacher's most likely words make up."""
+
+
+@dataclass
 class Phase:
     """One stretch of training with one learning-rate schedule: a linear warm-up, then half a cosine."""
 
@@ -88,6 +103,10 @@ class Phase:
     hold: float = 0.0
     """The part of the phase, 0..1, up to which it stays there before the cosine begins."""
     weight_decay: float = 0.02
+    decay_biases: bool = False
+    """Decay the biases too, of layers and decoder."""
+    betas: list[float] = dataclasses.field(default_factory=lambda: [0.9, 0.999])
+    """AdamW's decay rates of the means of gradients and of their squares."""
     learn_thresholds: bool = True
     dropout_words: float = 0.0
     dropout_embedding: float = 0.0
@@ -97,7 +116,8 @@ class Phase:
     """The part of these four shares, 0..1, that holds in the first epoch; it grows from epoch to epoch,
     evenly, to all of them in the last (after Morerio and others, 2017: at first nothing can overfit)."""
     softmax_head: int = 0
-    """How many of the most frequent words always count in the softmax; 0 (and no tail): all words do."""
+    """How many of the most frequent words always count in the softmax; 0 (and no tail): all words do.
+    All do as well where the vocabulary has no more words than head and tail together."""
     softmax_tail: int = 0
     """How many of the other words do, drawn anew at each update."""
     softmax_full_from: float = 1.0
@@ -116,6 +136,12 @@ class Phase:
     0 is a GRU, which learns fast, 1 the EGRU; egru.advance has the cells between."""
     dropout_recurrent: float = 0.0
     """Of recurrent weights (DropConnect)."""
+    dropout_each_step: bool = False
+    """Draw the masks of embedding, between and output anew at each step, and share them among streams, as
+    published; not anew for each stream and window (model.Dropout)."""
+    keep_best: bool = False
+    """End with the weights of the epoch that was best on the validation text, of those in which annealing
+    and pruning are complete."""
     average_from: float = 1.0
     """From this part of the phase on, 0..1, the weights after each update are averaged; the phase ends with
     the average. 1: with the last weights, as they are."""
@@ -129,6 +155,7 @@ class Phase:
     """Bits of a decoder weight. Fewer than 8 have one unit for the whole decoder, and phases that are not
     quantised keep the weights within what the bits hold."""
     pruning: Pruning | None = None
+    distill: Distillation | None = None
 
 
 @dataclass
@@ -144,6 +171,13 @@ class Recipe:
     window: int = 35
     clip: float = 1.0
     """Largest norm of the gradient."""
+    clip_layers: bool = False
+    """Clip the gradient of each layer to that norm by itself first."""
+    random_windows: bool = False
+    """Draw the length of each window: from a normal distribution around `window`, or for one in twenty around
+    half of that, of deviation 5; the learning rate goes with the length (Merity and others, 2018)."""
+    reset_cells: bool = False
+    """Start each window with cells of zero (not outputs), as EvNN does. Validation never does."""
     vocabulary: int | None = None
     """The most words to tell apart, the most frequent ones, <unk> among them; None: all."""
     text: TextConvention = dataclasses.field(default_factory=TextConvention)
@@ -153,19 +187,39 @@ class Recipe:
 
 
 def load_recipe(path: str | os.PathLike[str]) -> Recipe:
-    """Read a recipe; raises EgretError where the file is missing, is not TOML or has a wrong key or value."""
+    """Read a recipe; raises EgretError where the file is missing, is not TOML or has a wrong key or value.
+
+    A recipe with the key `base` takes what it does not state from that recipe, in the same folder: keys of
+    the recipe, of its model, and of each phase (a phase's own `pruning` and `distill` replace the base's
+    whole). Of the base's phases it has those that it names, or all where it names none.
+    """
+    values = _read(Path(path))
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise EgretError(f"The recipe {path} cannot be read: {error}.") from error
-    try:
-        recipe: Recipe = _build(Recipe, tomllib.loads(text), "")
+        recipe: Recipe = _build(Recipe, values, "")
         _check(recipe)
         return recipe
-    except tomllib.TOMLDecodeError as error:
-        raise EgretError(f"The recipe {path} is not TOML: {error}.") from error
     except EgretError as error:
         raise EgretError(f"The recipe {path} is wrong: {error}") from error
+
+
+def _read(path: Path, seen: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the values of a recipe and of its base."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise EgretError(f"The recipe {path} cannot be read: {error}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise EgretError(f"The recipe {path} is not TOML: {error}.") from error
+    name = values.pop("base", None)
+    if name is None:
+        return values
+    if not isinstance(name, str) or Path(name).name != name or name in (*seen, path.name):
+        raise EgretError(f"The recipe {path} is wrong: base must be the name of another recipe beside it.")
+    base = _read(path.with_name(name), (*seen, path.name))
+    phases = {str(phase.get("name")): phase for phase in base.get("phases", [])}
+    named = values.get("phases", base.get("phases", []))
+    merged = [{**phases.get(str(phase.get("name")), {}), **phase} for phase in named]
+    return {**base, **values, "model": {**base.get("model", {}), **values.get("model", {})}, "phases": merged}
 
 
 def _build(kind: Any, value: Any, where: str) -> Any:
@@ -222,8 +276,15 @@ def _check(recipe: Recipe) -> None:
         "a tied decoder needs a last layer as wide as the embedding.",
     )
     require(
-        0 < recipe.model.threshold < 1 and recipe.model.surrogate_slope > 0,
-        "the threshold must lie between 0 and 1, and the surrogate's slope be positive.",
+        0 < recipe.model.threshold < 1
+        and min(recipe.model.surrogate_slope, recipe.model.surrogate_height) > 0,
+        "the threshold must lie between 0 and 1, and the surrogate's slope and height be positive.",
+    )
+    beta = recipe.model.threshold_beta
+    require(not beta or (len(beta) == 2 and min(beta) > 0), "threshold_beta needs two positive parameters.")
+    require(
+        recipe.model.cell == "egru" or not (beta or recipe.model.published_start or recipe.reset_cells),
+        "only the cell egru has threshold_beta, published_start or reset_cells.",
     )
     require(recipe.model.cell in ("egru", "gru", "lstm"), "the cell must be egru, gru or lstm.")
     require(recipe.vocabulary is None or recipe.vocabulary > 2, "a vocabulary needs more than two words.")
@@ -244,6 +305,10 @@ def _check(recipe: Recipe) -> None:
             f"{about} narrows a tied decoder; untie it there or before.",
         )
         shares = [phase.dropout_words, phase.dropout_embedding, phase.dropout_between, phase.dropout_output]
+        require(
+            len(phase.betas) == 2 and all(0 <= beta < 1 for beta in phase.betas),
+            f"{about} needs two betas in [0, 1).",
+        )
         shares += [phase.warmup, phase.dropout_recurrent, *phase.activity_targets]
         require(
             0 <= phase.average_from <= 1 and 0 <= phase.dropout_at_start <= 1,
@@ -279,6 +344,10 @@ def _check(recipe: Recipe) -> None:
         require(
             (phase.softmax_head > 0) == (phase.softmax_tail > 0),
             f"{about}: softmax_head and softmax_tail must both be given, or neither.",
+        )
+        require(
+            phase.distill is None or 0 <= phase.distill.weight <= 1,
+            f"{about} needs a weight of distillation in [0, 1].",
         )
         if phase.pruning is not None:
             pruning = phase.pruning

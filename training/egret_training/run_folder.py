@@ -7,9 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from egret.errors import EgretError
+from egret_training.saved import read_saved, write_state
 
 STATE = "state.pt"
 LOG = "log.csv"
@@ -38,24 +37,28 @@ class RunFolder:
 
     def write(self, name: str, state: dict[str, Any]) -> None:
         """Write a state under a name; whoever reads it sees the old one or the new one, never half of it."""
-        unfinished = self.path / f"{name}.tmp"
-        torch.save(state, unfinished)
-        os.replace(unfinished, self.path / name)
+        write_state(state, self.path / name)
 
     def read_state(self) -> dict[str, Any] | None:
         """Return the latest state, or None where the run has none yet."""
         path = self.path / STATE
-        if not path.exists():
-            return None
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return state
+        return read_saved(path) if path.exists() else None
 
     def log(self, **row: str | int) -> None:
-        """Add a row with LOG_COLUMNS."""
+        """Add a row with LOG_COLUMNS, in place of what a run that was taken up again logged from there on."""
         path = self.path / LOG
-        new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, LOG_COLUMNS)
-            if new:
+        unfinished = path.with_suffix(".tmp")
+        try:
+            rows: list[dict[str, Any]] = []
+            if path.exists():
+                with path.open(newline="") as file:
+                    rows = list(csv.DictReader(file))
+            same = [(r["phase"], r["epoch"]) == (row["phase"], str(row["epoch"])) for r in rows]
+            rows = [*rows[: same.index(True) if True in same else None], row]
+            with unfinished.open("w", newline="") as file:
+                writer = csv.DictWriter(file, LOG_COLUMNS)
                 writer.writeheader()
-            writer.writerow(row)
+                writer.writerows(rows)
+            os.replace(unfinished, path)
+        except OSError as error:
+            raise EgretError(f"{path} cannot be written: {error.strerror}.") from error

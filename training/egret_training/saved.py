@@ -41,8 +41,19 @@ def saved_masks(saved: dict[str, Any]) -> dict[str, Tensor]:
     }
 
 
+def write_state(state: dict[str, Any], path: Path) -> None:
+    """Write a state; whoever reads the file sees the old one or the new one, never half of it."""
+    unfinished = path.with_name(f"{path.name}.tmp")
+    try:
+        torch.save(state, unfinished)
+        os.replace(unfinished, path)
+    except (OSError, RuntimeError) as error:  # (torch raises RuntimeError where the disk is full)
+        unfinished.unlink(missing_ok=True)
+        raise EgretError(f"{path} cannot be written: {error}.") from error
+
+
 def load_model(path: str | os.PathLike[str]) -> tuple[EgruLanguageModel, dict[str, Any]]:
-    """Return the model that Trainer saved at `path`, in floating point, and all else that was saved."""
+    """Return the model that was saved at `path`, in floating point (float32), and all else that was saved."""
     saved = read_saved(path)
     try:
         model = EgruLanguageModel(Shape(**saved["shape"]))
@@ -54,3 +65,35 @@ def load_model(path: str | os.PathLike[str]) -> tuple[EgruLanguageModel, dict[st
     except (EgretError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
         raise EgretError(f"{path} is a damaged run: {error}") from error
     return model, saved
+
+
+OF_A_RUN = (
+    "optimizer",
+    "average",
+    "best",
+    "position",
+    "random",
+    "device_random",
+    "phase",
+    "epoch",
+    "spent",
+    "epochs",
+    "masks_complete",
+)
+"""What only a run that goes on needs."""
+
+
+def write_model(saved: dict[str, Any], path: str | os.PathLike[str], half: bool = True) -> int:
+    """Write what `read_saved` returned as a model to keep, with weights in half precision; return its bytes.
+
+    `train --start-from`, `export` and `compare` read it as they read a file of a run. Raises EgretError where
+    a weight is too large for half precision or the file cannot be written.
+    """
+    kept = {name: value for name, value in saved.items() if name not in OF_A_RUN}
+    if half:
+        kept["model"] = {name: value.half() for name, value in saved["model"].items()}
+        for name, value in kept["model"].items():
+            if not value.isfinite().all():
+                raise EgretError(f"{name} has a value that half precision does not hold (65504 at most).")
+    write_state(kept, Path(path))
+    return Path(path).stat().st_size

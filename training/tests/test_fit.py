@@ -15,7 +15,9 @@ from egret_training.model import EgruLanguageModel, Shape
 from egret_training.recipe import ModelRecipe, Phase, Pruning, Recipe, load_recipe
 
 RECIPES = sorted((Path(fit.__file__).parents[1] / "recipes").glob("*.toml"))
-WORDS_OF = {"ptb": 10_000, "wikitext2": 33_278}
+TOO_LARGE = {"wikitext2-paper"}
+"""The published vocabulary, of which no board takes all words."""
+WORDS_OF = {"ptb": 10_000, "wikitext2": 33_278, "own": 8_000}
 
 
 def words(count: int) -> list[str]:
@@ -31,6 +33,10 @@ def recipe(layers: list[int], **changes: object) -> Recipe:
 def test_every_board_runs_what_the_shipped_recipes_train(path: Path) -> None:
     shipped = load_recipe(path)
     everything = words(WORDS_OF[path.stem.partition("-")[0]])
+    if path.stem in TOO_LARGE:
+        with pytest.raises(EgretError, match="33,278 words"):
+            fit.check_recipe(shipped, everything)
+        return
     assert fit.check_recipe(shipped, everything[: shipped.vocabulary]) == []
 
 

@@ -14,7 +14,7 @@ from tiny_run import RECIPE, write_text
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret_training import cli, train
-from egret_training.recipe import load_recipe
+from egret_training.recipe import Pruning, load_recipe
 from egret_training.saved import load_model, saved_masks
 
 
@@ -98,10 +98,10 @@ def test_evaluation_reports_equal_perplexities_and_records_them(finished, capsys
         assert macs["dense"] == 3 * (30 * 50 + 20 * 50) + 31 * 20
 
 
-def test_an_interrupted_run_continues_exactly(workplace, monkeypatch):
-    recipe = load_recipe(workplace / "tiny.toml")
-    corpus = cli._corpus(workplace, None)
-    whole = train.Trainer(recipe, corpus, workplace / "whole")
+def test_an_interrupted_run_continues_exactly(tmp_path, monkeypatch):
+    (tmp_path / "tiny.toml").write_text(RECIPE)
+    recipe, corpus = load_recipe(tmp_path / "tiny.toml"), cli._corpus(write_text(tmp_path, 60), None)
+    whole = train.Trainer(recipe, corpus, tmp_path / "whole")
     whole.run()
 
     monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)  # a save after every window
@@ -110,14 +110,14 @@ def test_an_interrupted_run_continues_exactly(workplace, monkeypatch):
     def interrupted(self, name, optimizer=None):
         save(self, name, optimizer)
         saves.append(None)
-        if len(saves) in (37, 260, 365):
+        if len(saves) in (17, 90, 118):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(train.Trainer, "_save", interrupted)
     for _ in range(3):  # within the dense, the pruned and the quantised phase
         with pytest.raises(KeyboardInterrupt):
-            train.Trainer(recipe, corpus, workplace / "parts").run()
-    parts = train.Trainer(recipe, corpus, workplace / "parts")
+            train.Trainer(recipe, corpus, tmp_path / "parts").run()
+    parts = train.Trainer(recipe, corpus, tmp_path / "parts")
     parts.run()
     for name, value in whole.model.state_dict().items():
         assert torch.equal(value, parts.model.state_dict()[name]), name
@@ -137,6 +137,37 @@ def test_a_run_begins_with_what_another_has_saved(finished, workplace, tmp_path,
     arguments[-1] = str(tmp_path / "other")
     assert cli.main(["train", str(tmp_path / "other.toml"), *arguments, *start]) == 2
     assert "dense.pt is of another network or corpus" in capsys.readouterr().err
+
+
+def test_a_run_is_cut_to_its_minutes_and_taken_up_as_it_was_cut(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train.Trainer, "_seconds_per_epoch", lambda self, *_: 10.0)
+    monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)
+    (tmp_path / "tiny.toml").write_text(RECIPE.replace("epochs = 4", "epochs = 40"))
+    recipe, corpus = load_recipe(tmp_path / "tiny.toml"), cli._corpus(write_text(tmp_path, 60), None)
+    # 44 epochs, the last of which counts double: the dense phase has 40 parts of 44 of the time.
+    stopped = train.Trainer(recipe, corpus, tmp_path / "run", seconds=40.0)
+    run_epoch = train.Trainer._run_epoch
+
+    def interrupted(self, *arguments):
+        if self.epoch == 1:
+            raise KeyboardInterrupt
+        run_epoch(self, *arguments)
+
+    monkeypatch.setattr(train.Trainer, "_run_epoch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stopped.run()
+    monkeypatch.setattr(train.Trainer, "_run_epoch", run_epoch)
+    resumed = train.Trainer(recipe, corpus, tmp_path / "run", seconds=40.0)
+    assert 0 < resumed.spent < 40
+    resumed.run()
+    rows = [line.split(",")[:2] for line in (tmp_path / "run" / "log.csv").read_text().splitlines()[1:]]
+    assert rows == [["dense", "1"], ["dense", "2"], ["dense", "3"], ["pruned", "1"], ["quantized", "1"]]
+    assert "dense: 3 of 40 epochs fit the time" in capsys.readouterr().out
+    arguments = ["train", "--no-board", str(tmp_path / "tiny.toml"), "--data", str(tmp_path)]
+    assert cli.main([*arguments, "--minutes", "0"]) == 2
+    assert "must be positive" in capsys.readouterr().err
+    assert cli.main([*arguments, "--evaluate"]) == 2
+    assert "--evaluate needs --model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -160,6 +191,10 @@ def test_a_run_begins_with_what_another_has_saved(finished, workplace, tmp_path,
         (("anneal_from = 0.0", "anneal_from = -0.1"), "anneal_from"),
         (("quantized = true", "quantized = true\nanneal_from = 0.5"), "not in a quantised phase"),
         (("learning_rate = 5e-3", "learning_rate = 5e-3\nanneal_to = 0.5"), "must end where the next begins"),
+        (("[model]", "[model]\nthreshold_beta = [1.0]"), "two positive"),
+        (("[model]", "[model]\nsurrogate_height = 0.0"), "height be positive"),
+        (("epochs = 4", "epochs = 4\nbetas = [0.9, 1.0]"), "two betas"),
+        (("epochs = 4", 'epochs = 4\ndistill = { targets = "x", weight = 2.0 }'), "weight of distillation"),
         (("activity_from = 0.25", "activity_from = 0.8"), "activity_from <= activity_until"),
     ],
 )
@@ -167,6 +202,35 @@ def test_wrong_recipes_are_refused_in_one_sentence(tmp_path, change, message):
     (tmp_path / "wrong.toml").write_text(RECIPE.replace(*change, 1))
     with pytest.raises(EgretError, match=message):
         load_recipe(tmp_path / "wrong.toml")
+
+
+def test_a_recipe_states_what_differs_from_its_base(tmp_path):
+    (tmp_path / "base.toml").write_text(RECIPE)
+    (tmp_path / "own.toml").write_text(
+        """base = "base.toml"
+name = "own"
+[model]
+layers = [40, 20]
+[[phases]]
+name = "pruned"
+epochs = 7
+pruning = { sparsity = 0.9 }
+"""
+    )
+    base, own = (load_recipe(tmp_path / f"{name}.toml") for name in ("base", "own"))
+    assert own.name == "own" and own.streams == base.streams
+    assert own.model == dataclasses.replace(base.model, layers=[40, 20])
+    assert own.phases == [dataclasses.replace(base.phases[1], epochs=7, pruning=Pruning(0.9))]
+    (tmp_path / "whole.toml").write_text('base = "base.toml"\nname = "whole"')
+    assert load_recipe(tmp_path / "whole.toml") == dataclasses.replace(base, name="whole")
+    for text, message in (
+        ('base = "none.toml"', "none.toml cannot be read"),
+        ('base = "wrong.toml"', "another recipe beside it"),
+        ("base = 3", "another recipe beside it"),
+    ):
+        (tmp_path / "wrong.toml").write_text(text)
+        with pytest.raises(EgretError, match=message):
+            load_recipe(tmp_path / "wrong.toml")
 
 
 def test_shipped_recipes_are_valid():
@@ -201,6 +265,15 @@ def test_the_command_line_says_what_is_missing(tmp_path, capsys, monkeypatch):
     assert cli.main(["train", str(tmp_path / "tiny.toml"), "--run", str(tmp_path / "run")]) == 2
     assert "--data" in capsys.readouterr().err
     assert cli.main(["export", str(tmp_path / "none.pt"), str(tmp_path / "out.npz")]) == 2
+    (tmp_path / "run").mkdir()
     (tmp_path / "broken.pt").write_bytes(b"no such thing")
+    (tmp_path / "run" / "state.pt").write_bytes(b"no such thing")
+    (tmp_path / "text.txt").write_text("a b c d e f\n" * 400)
+    start = ["train", "--no-board", str(tmp_path / "tiny.toml"), "--data", str(tmp_path / "text.txt")]
+    assert cli.main([*start, "--run", str(tmp_path / "run")]) == 2
+    assert "state.pt is not a saved run" in capsys.readouterr().err
+    (tmp_path / "file").write_text("")
+    assert cli.main([*start, "--run", str(tmp_path / "file" / "run")]) == 2
+    assert "cannot be made" in capsys.readouterr().err
     assert cli.main(["export", str(tmp_path / "broken.pt"), str(tmp_path / "out.npz")]) == 2
     assert "not a saved run" in capsys.readouterr().err

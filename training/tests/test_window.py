@@ -16,6 +16,7 @@ from egret.errors import EgretError
 from egret_training import cli, egru, train
 from egret_training.constraints import Constraints
 from egret_training.data import load_corpus
+from egret_training.evaluation import WINDOW, Perplexity
 from egret_training.execution import Execution, choose_execution
 from egret_training.model import Dropout, EgruLanguageModel, Shape
 from egret_training.optimization import activity_weight, dropout_in, hardness
@@ -71,7 +72,7 @@ class Recorder:
 
 
 def test_recorded_windows_train_the_same_network(tmp_path):
-    text = write_text(tmp_path)
+    text = write_text(tmp_path, 60)
     (tmp_path / "tiny.toml").write_text(
         RECIPE.replace("dropout_words = 0.05\n", "dropout_words = 0.05\ndropout_at_start = 0.5\n")
     )
@@ -84,9 +85,10 @@ def test_recorded_windows_train_the_same_network(tmp_path):
         rows = list(csv.DictReader((tmp_path / name / LOG).open()))
         found[name] = model.state_dict(), [{**row, "seconds": None} for row in rows]
     # Dropout of its own in each of four dense epochs, the full softmax in the midst of the last; and one
-    # recording for each of the other phases.
-    assert recorder.recordings == 4 + 1 + 2
-    assert recorder.replays > 7 * 40
+    # recording for each of the other phases. Each phase also records its validation, in windows of 70 steps
+    # and of what is left.
+    assert recorder.recordings == 4 + 1 + 2 + 3 * 2
+    assert recorder.replays > 7 * 12
     assert found["plain"][1] == found["recorded"][1]
     for name, values in found["plain"][0].items():
         assert torch.equal(values, found["recorded"][0][name]), name
@@ -94,7 +96,7 @@ def test_recorded_windows_train_the_same_network(tmp_path):
 
 def test_a_recorded_run_resumes_exactly(tmp_path, monkeypatch):
     monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)
-    text = write_text(tmp_path)
+    text = write_text(tmp_path, 60)
     (tmp_path / "tiny.toml").write_text(RECIPE)
     recipe, corpus = load_recipe(tmp_path / "tiny.toml"), load_corpus(text)
     whole = Trainer(recipe, corpus, tmp_path / "whole", Execution(record=Recorder())).run("dense")
@@ -107,7 +109,7 @@ def test_a_recorded_run_resumes_exactly(tmp_path, monkeypatch):
             results, replay = super().__call__(compute)
 
             def counted():
-                if self.replays == 60:
+                if self.replays == 30:
                     raise Stopped
                 replay()
 
@@ -247,6 +249,44 @@ def test_hardness_and_the_weight_of_activity_rise_within_their_parts_of_a_phase(
     assert found == pytest.approx([0.0, 0.0, 2.5, 10.0, 10.0])
     plain = Phase("dense", 5, 1e-3)
     assert (hardness(plain, 0.0), activity_weight(plain, 0.0)) == (1.0, plain.activity_weight)
+
+
+def test_a_phase_of_every_kind_stays_within_torchs_limit_of_compilations(monkeypatch):
+    monkeypatch.setattr(torch._dynamo.config, "fail_on_recompile_limit_hit", True)
+    torch._dynamo.reset()
+    steps = egru.fused("eager")
+    kernel = QuantizedEgruLanguageModel(Shape(60, 16, [16])).arithmetic
+    for neurons in (8, 12, 16):
+        for arithmetic, between in ((egru.FLOAT, None), (egru.FLOAT, torch.ones(())), (kernel, None)):
+            gates, cell = torch.zeros(2, 3 * neurons), torch.zeros(2, neurons)
+            per_neuron = torch.full((neurons,), 0.5)
+            steps.advance(arithmetic, gates, gates, per_neuron, per_neuron, cell, between)
+
+
+def test_sums_of_bfloat16_products_are_float32_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    products = torch.backends.cuda.matmul
+    before = products.allow_bf16_reduced_precision_reduction
+    products.allow_bf16_reduced_precision_reduction = True
+    assert choose_execution("cuda", eager=True) == Execution(
+        torch.device("cuda", 0), product_type=torch.bfloat16
+    )
+    assert not products.allow_bf16_reduced_precision_reduction
+    products.allow_bf16_reduced_precision_reduction = before
+
+
+@pytest.mark.parametrize("record", [None, Recorder()])
+def test_perplexity_is_that_of_all_steps_at_once(record):
+    torch.manual_seed(8)
+    model, words = _model(False), torch.randint(60, (2 * WINDOW + 30, 4))
+    outputs, _ = model.hidden(words[:-1], model.initial_state(4), torch.float32)
+    weights, bias = model.decoder()
+    logits = (outputs[-1] @ weights.t() + bias).flatten(0, 1)
+    expected = float(torch.nn.functional.cross_entropy(logits, words[1:].flatten()).detach().exp())
+    measure = Perplexity(model, torch.float32, record)
+    assert [measure(words), measure(words)] == pytest.approx([expected, expected], rel=1e-5)
 
 
 def test_dropout_grows_from_epoch_to_epoch():

@@ -48,13 +48,13 @@ quantized = true
 """
 
 
-def write_text(folder):
+def write_text(folder, lines=200):
     """Write three texts in which each of 30 words mostly decides the next; return their folder."""
     random = np.random.default_rng(11)
     follower = random.permutation(30)
-    for split, lines in (("train", 200), ("valid", 30), ("test", 30)):
+    for split, count in (("train", lines), ("valid", 30), ("test", 30)):
         text = []
-        for _ in range(lines):
+        for _ in range(count):
             word = int(random.integers(30))
             line = [word]
             for _ in range(9):

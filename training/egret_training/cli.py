@@ -392,7 +392,8 @@ def _teach(arguments: argparse.Namespace) -> None:
 
     execution = choose_execution(arguments.device, arguments.eager)
     model, saved = load_model(arguments.saved)
-    corpus = _corpus(arguments.data, saved["recipe"].get("vocabulary"))
+    convention = TextConvention.of_metadata(saved)
+    corpus = _corpus(arguments.data, saved["recipe"].get("vocabulary"), convention)
     if corpus.vocabulary != saved["vocabulary"]:
         raise EgretError(f"{arguments.saved} is not of this corpus.")
     size = write_targets(model, corpus, arguments.targets, arguments.words, execution)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from egret.errors import EgretError
+from egret.text import METADATA_KEY
 from egret_training.constraints import THRESHOLD_RANGE
 from egret_training.data import Corpus
 from egret_training.model import EgruLanguageModel, Shape
@@ -66,6 +67,7 @@ def import_evnn(path: str | os.PathLike[str], corpus: Corpus) -> dict[str, Any]:
         "corpus": corpus.name,
         "shape": dataclasses.asdict(shape),
         "vocabulary": corpus.vocabulary,
+        METADATA_KEY: corpus.convention.as_metadata(),
         "model": model.state_dict(),
         "masks": {},
         "seconds": 0.0,

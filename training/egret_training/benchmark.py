@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import torch
 from tqdm import tqdm
 
+from egret_training.bptt import Sample, make_window
 from egret_training.execution import Execution
 from egret_training.model import Dropout, EgruLanguageModel, Shape
-from egret_training.window import Sample, make_window
 
 
 @dataclass(frozen=True)

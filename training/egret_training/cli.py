@@ -187,21 +187,21 @@ def _parser() -> argparse.ArgumentParser:
         help="texts to run; activity and MACs are of the last (default: valid test)",
     )
 
-    price = command(
-        "price",
+    cost = command(
+        "pruning-cost",
         "what the kernel's constraints on pruning cost a saved model",
         "Prune a saved model in several ways, without training it afterwards, and print the perplexity on\n"
         "the beginning of the validation text, and what a kernel of 2 engines of 64 bits would fetch.",
     )
-    price.add_argument("saved", type=Path, help="a dense model, as runs/ptb-egru/dense.pt")
-    _add_data(price)
-    price.add_argument("--sparsity", type=float, default=0.85, help="default: %(default)s")
-    price.add_argument(
+    cost.add_argument("saved", type=Path, help="a dense model, as runs/ptb-egru/dense.pt")
+    _add_data(cost)
+    cost.add_argument("--sparsity", type=float, default=0.85, help="default: %(default)s")
+    cost.add_argument(
         "--lanes", type=int, default=KERNEL.lanes, help="of the layers, per engine (default: %(default)s)"
     )
-    price.add_argument("--decoder-lanes", type=int, default=KERNEL.decoder_lanes, help="default: %(default)s")
-    price.add_argument("--decoder-weight-bits", type=int, default=4, help="default: %(default)s")
-    price.add_argument("--tokens", type=int, default=12800, help="of validation text (default: %(default)s)")
+    cost.add_argument("--decoder-lanes", type=int, default=KERNEL.decoder_lanes, help="default: %(default)s")
+    cost.add_argument("--decoder-weight-bits", type=int, default=4, help="default: %(default)s")
+    cost.add_argument("--tokens", type=int, default=12800, help="of validation text (default: %(default)s)")
 
     check = command(
         "check-gpu",
@@ -266,8 +266,8 @@ def _warn(sentences: list[str]) -> None:
 def _train(arguments: argparse.Namespace) -> None:
     from egret_training.execution import choose_execution
     from egret_training.fit import check_recipe
+    from egret_training.model_file import read_saved
     from egret_training.recipe import load_recipe
-    from egret_training.saved import read_saved
     from egret_training.train import Trainer
 
     recipe = load_recipe(arguments.recipe)
@@ -313,9 +313,9 @@ def _say_what_is_next(run: Path, recipe: Recipe, until: str | None, data: Path) 
 def _export(arguments: argparse.Namespace) -> None:
     from egret_training.data import PENN_TREEBANK
     from egret_training.export import checkpoint_of
-    from egret_training.figures import weight_figures
     from egret_training.fit import check_checkpoint
-    from egret_training.saved import load_model
+    from egret_training.metrics import weight_metrics
+    from egret_training.model_file import load_model
 
     model, saved = load_model(arguments.saved)
     metadata = {
@@ -327,7 +327,7 @@ def _export(arguments: argparse.Namespace) -> None:
     checkpoint = checkpoint_of(model, saved, metadata)
     if arguments.note:
         checkpoint.metadata["note"] = arguments.note
-    checkpoint.metadata["figures"] = {"weights": weight_figures(checkpoint)}
+    checkpoint.metadata["figures"] = {"weights": weight_metrics(checkpoint)}
     checkpoint.save(arguments.checkpoint)
     _warn(check_checkpoint(checkpoint))
     print(
@@ -338,22 +338,22 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     from egret.checkpoint import Checkpoint
-    from egret_training.figures import float_figures, integer_figures, weight_figures
+    from egret_training.metrics import float_metrics, integer_metrics, weight_metrics
 
     checkpoint = Checkpoint.load(arguments.checkpoint)
     convention = TextConvention.of_metadata(checkpoint.metadata)
     corpus = _corpus(arguments.data, checkpoint.metadata.get("recipe", {}).get("vocabulary"), convention)
-    figures: dict[str, Any] = {"weights": weight_figures(checkpoint)}
+    figures: dict[str, Any] = {"weights": weight_metrics(checkpoint)}
     if arguments.run is not None:
         phases = [
             phase["name"] for phase in checkpoint.metadata["recipe"]["phases"] if not phase["quantized"]
         ]
         figures["perplexity_float"] = {
-            phase: {split: float_figures(arguments.run, phase, corpus, split) for split in arguments.splits}
+            phase: {split: float_metrics(arguments.run, phase, corpus, split) for split in arguments.splits}
             for phase in phases
         }
     for split in arguments.splits:
-        figures[split] = integer_figures(checkpoint, corpus, split, not arguments.no_brevitas)
+        figures[split] = integer_metrics(checkpoint, corpus, split, not arguments.no_brevitas)
     print(json.dumps(figures, indent=2))
     if arguments.record:
         # Splits may be measured one by one: what was recorded of others stays.
@@ -367,7 +367,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _keep(arguments: argparse.Namespace) -> None:
-    from egret_training.saved import load_model, write_model
+    from egret_training.model_file import load_model, write_model
 
     _, saved = load_model(arguments.saved)
     size = write_model(saved, arguments.model)
@@ -376,7 +376,7 @@ def _keep(arguments: argparse.Namespace) -> None:
 
 def _import_evnn(arguments: argparse.Namespace) -> None:
     from egret_training.evnn import import_evnn
-    from egret_training.saved import write_model
+    from egret_training.model_file import write_model
 
     found = import_evnn(arguments.state_dict, _corpus(arguments.data, None))
     size = write_model(found, arguments.model, half=False)
@@ -387,7 +387,7 @@ def _import_evnn(arguments: argparse.Namespace) -> None:
 
 def _teach(arguments: argparse.Namespace) -> None:
     from egret_training.execution import choose_execution
-    from egret_training.saved import load_model
+    from egret_training.model_file import load_model
     from egret_training.teacher import write_targets
 
     execution = choose_execution(arguments.device, arguments.eager)
@@ -445,10 +445,10 @@ def _compare(arguments: argparse.Namespace) -> None:
     print(table([compare(run, phase, corpus, arguments.splits) for run in phases for phase in phases[run]]))
 
 
-def _price(arguments: argparse.Namespace) -> None:
+def _pruning_cost(arguments: argparse.Namespace) -> None:
     from egret_training import data
-    from egret_training.price import price, table, ways
-    from egret_training.saved import load_model
+    from egret_training.model_file import load_model
+    from egret_training.pruning_cost import measure_cost, table, ways
 
     if not 0 < arguments.sparsity < 1:
         raise EgretError(f"--sparsity must lie between 0 and 1; it is {arguments.sparsity}.")
@@ -472,7 +472,7 @@ def _price(arguments: argparse.Namespace) -> None:
     print(
         table(
             [
-                price(
+                measure_cost(
                     model,
                     way,
                     pruning,
@@ -496,7 +496,7 @@ COMMANDS = {
     "evaluate": _evaluate,
     "plot": _plot,
     "compare": _compare,
-    "price": _price,
+    "pruning-cost": _pruning_cost,
     "check-gpu": _check_gpu,
     "benchmark": _benchmark,
 }

@@ -25,9 +25,9 @@ from egret_training.evaluation import STEPS, evaluate_reference, renumber
 from egret_training.export import checkpoint_of
 from egret_training.macs import InputEvents, mac_table
 from egret_training.model import EgruLanguageModel
-from egret_training.price import streamed_columns
+from egret_training.model_file import load_model
+from egret_training.pruning_cost import streamed_columns
 from egret_training.recipe import KERNEL, Pruning
-from egret_training.saved import load_model
 
 PHASES = ("dense", "pruned", "quantized")
 """What runs save."""

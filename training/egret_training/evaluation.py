@@ -18,13 +18,13 @@ from egret.reference import ReferenceModel
 from egret.text import TextConvention, Vocabulary
 from egret.watching import perplexity_of, token_losses
 from egret_training import data
+from egret_training.bptt import Recorded
 from egret_training.execution import Record
 from egret_training.export import from_checkpoint
 from egret_training.loss import total_cross_entropy
 from egret_training.macs import InputEvents
 from egret_training.model import EgruLanguageModel
-from egret_training.quantization import ExactEvaluation
-from egret_training.window import Recorded
+from egret_training.quantized_model import ExactEvaluation
 
 STEPS = 256
 WINDOW = 70
@@ -69,7 +69,7 @@ def perplexity(model: EgruLanguageModel, parallel: Tensor, product_type: torch.d
 
 
 @dataclass
-class IntegerFigures:
+class IntegerMetrics:
     """What an integer model did on one stream of tokens."""
 
     perplexity: float
@@ -90,7 +90,7 @@ def _chunks(tokens: Tensor, about: str) -> Iterator[tuple[Tensor, Tensor]]:
         yield tokens[first:last], tokens[first + 1 : last + 1]
 
 
-def evaluate_reference(checkpoint: Checkpoint, tokens: Tensor, about: str = "reference") -> IntegerFigures:
+def evaluate_reference(checkpoint: Checkpoint, tokens: Tensor, about: str = "reference") -> IntegerMetrics:
     """Run int64 [T] tokens as one stream through egret.reference; `about` labels the progress bar."""
     model = ReferenceModel(checkpoint)
     losses: list[npt.NDArray[np.float64]] = []
@@ -112,7 +112,7 @@ def evaluate_reference(checkpoint: Checkpoint, tokens: Tensor, about: str = "ref
     return dataclasses.replace(figures, events=InputEvents(figures.tokens, before_last, every))
 
 
-def evaluate_brevitas(checkpoint: Checkpoint, tokens: Tensor, about: str = "Brevitas") -> IntegerFigures:
+def evaluate_brevitas(checkpoint: Checkpoint, tokens: Tensor, about: str = "Brevitas") -> IntegerMetrics:
     """Run int64 [T] tokens as one stream through the Brevitas model of a checkpoint, in evaluation."""
     model = ExactEvaluation(from_checkpoint(checkpoint))
     losses: list[npt.NDArray[np.float64]] = []
@@ -126,9 +126,9 @@ def evaluate_brevitas(checkpoint: Checkpoint, tokens: Tensor, about: str = "Brev
 
 def _figures(
     losses: list[npt.NDArray[np.float64]], events: npt.NDArray[np.int64], neurons: list[int], macs: int | None
-) -> IntegerFigures:
+) -> IntegerMetrics:
     every = np.concatenate(losses)
-    return IntegerFigures(
+    return IntegerMetrics(
         perplexity_of(every.tolist()),
         int(every.size),
         [float(count) / every.size / size for count, size in zip(events, neurons, strict=True)],

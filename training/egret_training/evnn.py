@@ -23,7 +23,7 @@ from egret_training.recipe import ModelRecipe, Phase, Recipe
 
 
 def import_evnn(path: str | os.PathLike[str], corpus: Corpus) -> dict[str, Any]:
-    """Return the state dict of EvNN's EGRU language model at `path` as saved_run.write_model takes it.
+    """Return the state dict of EvNN's EGRU language model at `path` as model_file.write_model takes it.
 
     Words get the numbers that they have in `corpus`. Thresholds below the kernel's least become that, 2^-9.
     Raises EgretError where the file is no such state dict, is of another vocabulary, or has what Egret's

@@ -31,7 +31,7 @@ class Execution:
     product_type: torch.dtype = field(default_factory=lambda: fast_product_type(torch.device("cpu")))
     """The operands of matrix products; sums and everything between are float32."""
     record: Record | None = None
-    """What records windows (window.RecordedWindow); None: each runs as it comes."""
+    """What records windows (bptt.RecordedWindow); None: each runs as it comes."""
 
     @property
     def device_name(self) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from egret.checkpoint import Checkpoint, Layer
 from egret_training.model import EgruLanguageModel, Shape
-from egret_training.quantization import QuantizedEgruLanguageModel
+from egret_training.quantized_model import QuantizedEgruLanguageModel
 from egret_training.quantizers import NARROW_DECODER_FRACTION_BITS, WEIGHT_BITS
 
 HALF_RANGE = 1 << (WEIGHT_BITS - 2)
@@ -64,7 +64,7 @@ def to_checkpoint(
 def checkpoint_of(
     model: EgruLanguageModel, saved: dict[str, Any], metadata: dict[str, Any] | None = None
 ) -> Checkpoint:
-    """Return the checkpoint of a model and what else saved.load_model returned, quantised where it is not."""
+    """Return the checkpoint of what model_file.load_model returned, quantised where it is not yet."""
     model.untie()
     return to_checkpoint(
         QuantizedEgruLanguageModel.of(model), saved["vocabulary"], saved["recipe"]["name"], metadata or {}

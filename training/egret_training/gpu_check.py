@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from egret_training.benchmark import PENN_TREEBANK_TOKENS, Size
+from egret_training.bptt import PlainWindow, Result, make_window
 from egret_training.evaluation import Perplexity
 from egret_training.execution import Execution
 from egret_training.model import Dropout, EgruLanguageModel, Shape
-from egret_training.quantization import QuantizedEgruLanguageModel
-from egret_training.saved import write_state
+from egret_training.model_file import write_state
+from egret_training.quantized_model import QuantizedEgruLanguageModel
 from egret_training.train import SAVE_SECONDS
-from egret_training.window import PlainWindow, Result, make_window
 
 VALID_TOKENS, VALID_STREAMS = 73_760, 20
 TOLERANCE = 1e-3

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from egret.errors import EgretError
-from egret_training.saved import read_saved, write_state
+from egret_training.model_file import read_saved, write_state
 
 STATE = "state.pt"
 LOG = "log.csv"

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from egret.errors import EgretError
 from egret.text import METADATA_KEY
 from egret_training import data
+from egret_training.bptt import Window, cut, make_window, reset_cells
 from egret_training.constraints import THRESHOLD_RANGE, Constraints
 from egret_training.data import Corpus
 from egret_training.distributed import Group
@@ -23,6 +24,7 @@ from egret_training.egru import Surrogate
 from egret_training.evaluation import Perplexity
 from egret_training.execution import Execution, random_state, set_random_state
 from egret_training.model import EgruLanguageModel, Shape
+from egret_training.model_file import read_saved, saved_masks
 from egret_training.optimization import (
     WeightAverage,
     activity_weight,
@@ -32,12 +34,10 @@ from egret_training.optimization import (
     make_optimizer,
     schedule,
 )
-from egret_training.quantization import QuantizedEgruLanguageModel
+from egret_training.quantized_model import QuantizedEgruLanguageModel
 from egret_training.recipe import Distillation, Phase, Recipe
 from egret_training.run_folder import STATE, RunFolder
-from egret_training.saved import read_saved, saved_masks
 from egret_training.teacher import Teacher
-from egret_training.window import Window, cut, make_window, reset_cells
 
 SAVE_SECONDS = 150.0
 

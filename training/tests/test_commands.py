@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from egret_training import benchmark, cli
-from egret_training.price import ways
+from egret_training.pruning_cost import ways
 from egret_training.run_folder import RunFolder
 
 RECIPE = """
@@ -75,7 +75,8 @@ def test_the_price_of_constraints_is_a_row_for_each_way(tmp_path, capsys):
     printed = capsys.readouterr()
     assert f"trained:    {run / 'dense.pt'};" in printed.out and f" export {run / 'dense.pt'} " in printed.out
     assert "it/s" not in printed.err  # no bar where nobody watches
-    assert cli.main(["price", str(run / "dense.pt"), *data, "--lanes", "1", "--decoder-lanes", "2"]) == 0
+    cost = ["pruning-cost", str(run / "dense.pt"), *data]
+    assert cli.main([*cost, "--lanes", "1", "--decoder-lanes", "2"]) == 0
     rows = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines()[2:]]
     assert [row[0].strip() for row in rows] == list(ways(0.85, 1, 2))
     without_weight = {row[0].strip(): float(row[3].strip(" %")) for row in rows}
@@ -83,5 +84,5 @@ def test_the_price_of_constraints_is_a_row_for_each_way(tmp_path, capsys):
         assert without_weight[f"gap-aware{after}"] == 0 < without_weight[f"unstructured{after}"]
     magnitudes = {row[0].strip(): float(row[2].strip(" %")) for row in rows}
     assert magnitudes["unstructured"] > magnitudes["gap-aware"] > magnitudes["gap-aware, at a stroke"]
-    assert cli.main(["price", str(run / "dense.pt"), *data, "--lanes", "6"]) == 2
+    assert cli.main([*cost, "--lanes", "6"]) == 2
     assert "do not fit a beat" in capsys.readouterr().err

@@ -11,7 +11,7 @@ from egret_training import cli
 from egret_training.comparison import compare, phases_of, table
 from egret_training.data import load_corpus
 from egret_training.evaluation import perplexity, renumber
-from egret_training.saved import load_model
+from egret_training.model_file import load_model
 
 RECIPE = """
 name = "tiny-{cell}"

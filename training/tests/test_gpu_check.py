@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_window import Recorder
+from test_bptt import Recorder
 
 from egret_training import cli
 from egret_training.benchmark import Size

@@ -11,7 +11,7 @@ from egret_training.export import to_checkpoint
 from egret_training.macs import InputEvents, mac_table, section_macs
 from egret_training.model import EgruLanguageModel, Shape
 from egret_training.pruning import apply_masks, draw_masks
-from egret_training.quantization import QuantizedEgruLanguageModel
+from egret_training.quantized_model import QuantizedEgruLanguageModel
 from egret_training.recipe import Pruning
 
 

@@ -6,10 +6,11 @@ import csv
 
 import pytest
 import torch
-from test_window import Recorder
+from test_bptt import Recorder
 from tiny_run import RECIPE, write_text
 
 from egret_training import constraints, train
+from egret_training.bptt import cut
 from egret_training.data import load_corpus
 from egret_training.execution import Execution
 from egret_training.model import EgruLanguageModel, Shape, drop_features
@@ -17,7 +18,6 @@ from egret_training.optimization import clip_gradients, make_optimizer
 from egret_training.recipe import ModelRecipe, Phase, Recipe, load_recipe
 from egret_training.run_folder import LOG
 from egret_training.train import Trainer
-from egret_training.window import cut
 
 PUBLISHED = """
 name = "published"

@@ -11,7 +11,7 @@ from egret.errors import EgretError
 from egret_training import cli, data
 from egret_training.data import load_corpus
 from egret_training.loss import SampledCrossEntropy, decoder_cross_entropy
-from egret_training.saved import load_model
+from egret_training.model_file import load_model
 from egret_training.teacher import HEADER_BYTES, STREAMS, Teacher, record_type
 
 SHORT = RECIPE[: RECIPE.index('[[phases]]\nname = "pruned"')].replace("epochs = 4", "epochs = 1")

@@ -14,8 +14,8 @@ from tiny_run import RECIPE, write_text
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret_training import cli, train
+from egret_training.model_file import load_model, saved_masks
 from egret_training.recipe import Pruning, load_recipe
-from egret_training.saved import load_model, saved_masks
 
 
 @pytest.fixture(scope="module")

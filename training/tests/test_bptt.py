@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 from egret.errors import EgretError
 from egret_training import cli, egru, train
+from egret_training.bptt import PlainWindow
 from egret_training.constraints import Constraints
 from egret_training.data import load_corpus
 from egret_training.evaluation import WINDOW, Perplexity
@@ -21,12 +22,11 @@ from egret_training.execution import Execution, choose_execution
 from egret_training.model import Dropout, EgruLanguageModel, Shape
 from egret_training.optimization import activity_weight, dropout_in, hardness
 from egret_training.pruning import draw_masks, prunable_weights
-from egret_training.quantization import QuantizedEgruLanguageModel
+from egret_training.quantized_model import QuantizedEgruLanguageModel
 from egret_training.recipe import Phase, Pruning, load_recipe
 from egret_training.reconstruction import prune_at_a_stroke
 from egret_training.run_folder import LOG
 from egret_training.train import Trainer
-from egret_training.window import PlainWindow
 
 EVERY_DROPOUT = Dropout(0.1, 0.1, 0.1, 0.1, 0.1)
 

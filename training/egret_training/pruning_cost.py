@@ -23,7 +23,7 @@ from egret_training.reconstruction import prune_at_a_stroke
 
 
 @dataclass(frozen=True)
-class Price:
+class PruningCost:
     """What one way to prune does, before any training."""
 
     way: str
@@ -52,7 +52,7 @@ def ways(sparsity: float, lanes: int, decoder_lanes: int) -> dict[str, Pruning]:
     }
 
 
-def price(
+def measure_cost(
     model: EgruLanguageModel,
     way: str,
     pruning: Pruning,
@@ -60,7 +60,7 @@ def price(
     valid: Tensor,
     frequencies: Tensor,
     decoder_weight_bits: int,
-) -> Price:
+) -> PruningCost:
     """Prune a copy of `model` (with a decoder of its own), and measure it on int64 [length, streams]."""
     pruned = copy.deepcopy(model)
     before = {name: weights.detach().abs() for name, weights in prunable_weights(model).items()}
@@ -82,7 +82,7 @@ def price(
             padding + counts.padding,
         )
         fetched += float(np.diff(part.pointers) @ activity[matrix.source].numpy()) * layout.bus_bytes
-    return Price(
+    return PruningCost(
         way,
         perplexity(pruned, valid, fast_product_type(valid.device)),
         kept / total,
@@ -122,13 +122,13 @@ def _activity(model: EgruLanguageModel, valid: Tensor) -> list[Tensor]:
     return [(output != 0).double().mean((0, 1)) for output in outputs]
 
 
-def table(prices: list[Price]) -> str:
+def table(costs: list[PruningCost]) -> str:
     """Return the figures as a Markdown table."""
     rows = [
         "| pruning | perplexity | magnitude kept | entries without a weight | bytes per token |",
         "|---|---|---|---|---|",
     ]
-    for found in prices:
+    for found in costs:
         entries = found.weights + found.escapes + found.padding
         rows.append(
             f"| {found.way} | {found.perplexity:.1f} | {found.magnitude:.1%} "

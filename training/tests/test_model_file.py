@@ -8,7 +8,7 @@ from tiny_run import RECIPE, write_text
 
 from egret_training import cli
 from egret_training.data import load_corpus
-from egret_training.saved import load_model
+from egret_training.model_file import load_model
 
 DENSE = RECIPE[: RECIPE.index('[[phases]]\nname = "pruned"')].replace("epochs = 4", "epochs = 1")
 LATER = RECIPE[: RECIPE.index("[[phases]]")] + RECIPE[RECIPE.index('[[phases]]\nname = "quantized"') :]

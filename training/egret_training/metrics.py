@@ -15,10 +15,10 @@ from egret.text import TextConvention
 from egret_training.data import Corpus
 from egret_training.evaluation import evaluate_brevitas, evaluate_reference, perplexity, renumber
 from egret_training.macs import mac_table
-from egret_training.saved import load_model
+from egret_training.model_file import load_model
 
 
-def weight_figures(checkpoint: Checkpoint) -> dict[str, Any]:
+def weight_metrics(checkpoint: Checkpoint) -> dict[str, Any]:
     """Return sizes and sparsity of each matrix, and of all together."""
     sizes = {name: int(matrix.size) for name, matrix in checkpoint.matrices().items()}
     nonzeros = checkpoint.nonzeros()
@@ -47,7 +47,7 @@ def expected_macs(checkpoint: Checkpoint, activity: list[float]) -> dict[str, fl
     }
 
 
-def integer_figures(
+def integer_metrics(
     checkpoint: Checkpoint, corpus: Corpus, split: str, brevitas: bool = True
 ) -> dict[str, Any]:
     """Return perplexity, activity and MACs of the integer reference on a split, run as one stream.
@@ -78,7 +78,7 @@ def integer_figures(
     return result
 
 
-def float_figures(run: Path, phase: str, corpus: Corpus, split: str) -> float:
+def float_metrics(run: Path, phase: str, corpus: Corpus, split: str) -> float:
     """Return the perplexity of a phase's float model on a split, one stream, products in float32."""
     model, saved = load_model(run / f"{phase}.pt")
     tokens = renumber(corpus, saved["vocabulary"], split, TextConvention.of_metadata(saved))

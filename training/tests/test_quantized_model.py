@@ -16,7 +16,7 @@ from egret_training.data import load_corpus
 from egret_training.export import from_checkpoint, to_checkpoint
 from egret_training.model import EgruLanguageModel, Shape
 from egret_training.pruning import apply_masks, draw_masks
-from egret_training.quantization import ExactEvaluation, QuantizedEgruLanguageModel
+from egret_training.quantized_model import ExactEvaluation, QuantizedEgruLanguageModel
 from egret_training.quantizers import (
     ActivationQuantizer,
     CellQuant,

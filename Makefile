@@ -51,29 +51,29 @@ boardtests:  ## Run the host's tests as near to a PYNQ image as a PC comes (ENVI
 	$(PYTHON) host/scripts/board_tests.py $(ENVIRONMENT)
 
 sim: $(VENV)/.test  ## Run the cocotb benches alone (KERNEL=hls: on the Verilog that Vitis HLS exports)
-	@[ "$(KERNEL)" != hls ] || $(IN)/python hls/scripts/vitis/build_hls.py --check
+	@[ "$(KERNEL)" != hls ] || $(IN)/python -m hls.tools.vitis.build_hls --check
 	$(WITH_VERILATOR) EGRET_KERNEL=$(KERNEL) $(IN)/pytest tb
 
 regress: $(VENV)/.test  ## Play random scenarios; every coverage point must come up (COUNT=200, SEED=a number to repeat)
-	$(WITH_VERILATOR) $(IN)/python tb/regress.py $(if $(filter command% environment%,$(origin COUNT)),--count $(COUNT)) \
+	$(WITH_VERILATOR) $(IN)/python -m tb.regress $(if $(filter command% environment%,$(origin COUNT)),--count $(COUNT)) \
 		$(if $(SEED),--seed $(SEED))
 
 mutate: $(VENV)/.test  ## Switch on small faults of the RTL, one by one: some bench must see each (SEED=1)
-	$(WITH_VERILATOR) $(IN)/python tb/mutate.py $(if $(SEED),--seed $(SEED))
+	$(WITH_VERILATOR) $(IN)/python -m tb.mutate $(if $(SEED),--seed $(SEED))
 
 fuzz: $(VENV)/.demo  ## Give mutated model images to the loader, for a night (COUNT=10000, SEED=a number to repeat)
-	$(IN)/python host/tests/fuzz_images.py --count $(COUNT) $(if $(SEED),--seed $(SEED))
+	$(IN)/python -m host.tests.fuzz_images --count $(COUNT) $(if $(SEED),--seed $(SEED))
 
 equivalence: $(VENV)/.demo  ## Compare every logit of real text with the reference: C++ (TOKENS) and RTL (RTL_TOKENS)
 	@mkdir -p build
-	@$(IN)/python host/tests/penn_treebank.py ptb.train.txt > build/ptb.train.txt
+	@$(IN)/python -m host.tests.support.penn_treebank ptb.train.txt > build/ptb.train.txt
 	$(IN)/egret run $(MODEL) --text build/ptb.train.txt --tokens $(TOKENS) --chunk 64 --logits --check \
 		--board $(BOARD:virtual:%=virtual:csim-%)
 	$(IN)/egret run $(MODEL) --text build/ptb.train.txt --tokens $(RTL_TOKENS) --chunk 64 --logits --check \
 		--board $(BOARD)
 
 formal: $(VENV)/.formal  ## Prove properties of RTL units for all inputs; planted faults must be seen (QUICK=yes: none planted)
-	$(IN)/python hls/formal/prove.py $(if $(filter yes,$(QUICK)),--quick,--faults)
+	$(IN)/python -m hls.formal.prove $(if $(filter yes,$(QUICK)),--quick,--faults)
 
 bench: $(VENV)/.demo  ## Measure the kernel: size, sparsity, activity, where cycles go (PRESET=quick, targets, sweep, ...)
 	$(IN)/egret bench --preset $(PRESET) --resume
@@ -82,26 +82,26 @@ lint: $(VENV)/.test  ## Check style, types, generated files and RTL (ruff, mypy,
 	$(IN)/ruff check .
 	$(IN)/ruff format --check .
 	$(IN)/mypy
-	$(IN)/python hls/scripts/generate.py --check
-	$(IN)/python hls/scripts/check_hls.py
+	$(IN)/python -m hls.tools.generate --check
+	$(IN)/python -m hls.tools.check_hls
 	for engines in 1 2; do \
-		$(IN)/python hls/scripts/generate.py --top $$engines --output build/lint/$$engines && \
+		$(IN)/python -m hls.tools.generate --top $$engines --output build/lint/$$engines && \
 		$(WITH_VERILATOR) verilator --lint-only -Wall --top-module egret_kernel \
 			$(RTL) build/lint/$$engines/egret_kernel.sv && \
-		$(IN)/python hls/scripts/slang.py $(filter %.sv,$(RTL)) build/lint/$$engines/egret_kernel.sv $(wildcard tb/*.sv) || exit 1; \
+		$(IN)/python -m hls.tools.slang $(filter %.sv,$(RTL)) build/lint/$$engines/egret_kernel.sv $(wildcard tb/*.sv) || exit 1; \
 	done
 
 generate: $(VENV)/.demo  ## Make SystemVerilog, Python and C++ constants from hls/kernel.json
-	$(IN)/python hls/scripts/generate.py
+	$(IN)/python -m hls.tools.generate
 
 train: $(VENV)/.test  ## Train, prune and quantise a model (RECIPE=training/recipes/NAME.toml, EGRET_PTB=data)
 	$(IN)/python -m egret_training train $(RECIPE)
 
 synth: $(VENV)/.synthesis  ## Synthesise the RTL kernel with Yosys: area by unit, longest paths (BOARD=pynq-z2)
-	$(IN)/python hls/scripts/synth.py $(BOARD:virtual:%=%)
+	$(IN)/python -m hls.tools.synth $(BOARD:virtual:%=%)
 
 hls: $(VENV)/.demo  ## Synthesise the HLS kernel with Vitis HLS: IP and Verilog (BOARD=pynq-z2)
-	$(IN)/python hls/scripts/vitis/build_hls.py --board $(BOARD:virtual:%=%)
+	$(IN)/python -m hls.tools.vitis.build_hls --board $(BOARD:virtual:%=%)
 
 bitstream: $(VENV)/.demo  ## Build a board's bitstream with Vivado (BOARD=pynq-z2, KERNEL=rtl or hls, CLOCK=142.86, DEBUG=1)
 	$(IN)/python -m bitstreams.build --board $(BOARD:virtual:%=%) --kernel $(KERNEL) \

@@ -20,7 +20,7 @@ import subprocess
 import sys
 
 from bitstreams import FOLDER, REPOSITORY, handoff, vivado_inputs
-from hls.scripts.generators.description import Description, two_divisors
+from hls.tools.generators.description import Description, two_divisors
 
 BUILD_SCRIPT = FOLDER / "tcl" / "build.tcl"
 
@@ -119,8 +119,8 @@ def _is_made(divisor: int) -> bool:
 
 def _hls_kernel(board: str) -> None:
     """Have Vitis HLS export the kernel, as `make hls` does."""
-    script = REPOSITORY / "hls" / "scripts" / "vitis" / "build_hls.py"
-    if subprocess.run([sys.executable, str(script), "--board", board], check=False).returncode:
+    command = [sys.executable, "-m", "hls.tools.vitis.build_hls", "--board", board]
+    if subprocess.run(command, check=False, cwd=REPOSITORY).returncode:
         raise BuildError(f"There is no HLS kernel for {board} (see above); --kernel rtl needs no Vitis HLS.")
 
 

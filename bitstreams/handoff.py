@@ -11,8 +11,8 @@ from __future__ import annotations
 from pathlib import Path
 from xml.etree import ElementTree
 
-from hls.scripts.generators.description import two_divisors
-from hls.scripts.generators.hwh import ZYNQ, ZYNQ_ULTRASCALE
+from hls.tools.generators.description import two_divisors
+from hls.tools.generators.hwh import ZYNQ, ZYNQ_ULTRASCALE
 
 Facts = dict[str, object]
 

@@ -16,19 +16,19 @@ import numpy.typing as npt
 import yaml
 from cocotb_coverage.coverage import CoverCross, CoverPoint, coverage_db, merge_coverage
 
-from egret import kernel
-from egret.columns import Columns
-from egret.image import ModelImage
-from egret.layout import Layout
+from egret import contract
+from egret.image.columns import Columns
+from egret.image.layout import Layout
+from egret.image.model_image import ModelImage
 from egret.matrices import RECURRENT
-from egret.reference import Trace
+from egret.reference.model import Trace
 
 COMMANDS = ("QUERY", "LOAD", "RESET", "RUN", "GENERATE")
 BUFFERS = ("image", "tokens", "results", "logits", "counters")
 IN_KERNEL = tuple(
     re.findall(r"^  `POINT\((\w+),", (Path(__file__).parent / "kernel_coverage.sv").read_text(), re.MULTILINE)
 )
-ERRORS = tuple(name for code, (name, _) in sorted(kernel.ERRORS.items()) if code)
+ERRORS = tuple(name for code, (name, _) in sorted(contract.ERRORS.items()) if code)
 
 
 def _point(name: str, bins: tuple[str, ...]) -> Callable[[str], None]:
@@ -75,7 +75,7 @@ sample_boundary = _point(
     "address.boundary",
     tuple(f"{size} inside {buffer}" for size in ("4 KB", "4 GB") for buffer in BUFFERS),
 )
-_layers = _point("network.layers", tuple(str(count) for count in range(1, kernel.MAX_LAYERS + 1)))
+_layers = _point("network.layers", tuple(str(count) for count in range(1, contract.MAX_LAYERS + 1)))
 _shape = _point(
     "network.shape",
     (

@@ -7,17 +7,17 @@ import numpy as np
 import numpy.typing as npt
 from cocotbext.axi import AxiResp
 
-from egret import kernel
-from egret.build_words import words_of
-from kernel_bench import MEMORY_BASE
-from scene import CASE, Scene
-from wrong_headers import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE, ignored_words, wrong_words
+from egret import contract
+from egret.board.identity import words_of
+from tb.kernel_bench import MEMORY_BASE
+from tb.scene import CASE, Scene
+from tb.wrong_headers import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE, ignored_words, wrong_words
 
 ERROR_RESPONSES = (AxiResp.SLVERR, AxiResp.DECERR)
 
 
 def code(status: int) -> str:
-    return kernel.ERRORS[status & 0xFF][0]
+    return contract.ERRORS[status & 0xFF][0]
 
 
 def position(status: int) -> int:
@@ -44,7 +44,7 @@ async def works(scene: Scene) -> None:
 async def unknown_command(dut) -> None:  # type: ignore[no-untyped-def]
     """BAD_COMMAND, and the model stays loaded."""
     scene = await begin(dut)
-    status, counters = await scene.bench.execute(max(kernel.COMMAND_GENERATE, kernel.COMMAND_RUN) + 5)
+    status, counters = await scene.bench.execute(max(contract.COMMAND_GENERATE, contract.COMMAND_RUN) + 5)
     assert code(status) == "BAD_COMMAND"
     assert counters.status == status
     tokens = scene.tokens(2)
@@ -55,10 +55,10 @@ async def unknown_command(dut) -> None:  # type: ignore[no-untyped-def]
 async def nothing_loaded(dut) -> None:  # type: ignore[no-untyped-def]
     """NOT_LOADED for RESET, RUN and GENERATE; QUERY answers."""
     scene = await begin(dut, load=False)
-    for command in (kernel.COMMAND_RESET, kernel.COMMAND_RUN, kernel.COMMAND_GENERATE):
+    for command in (contract.COMMAND_RESET, contract.COMMAND_RUN, contract.COMMAND_GENERATE):
         status, _ = await scene.bench.execute(command, token_count=1)
         assert code(status) == "NOT_LOADED"
-    status, counters = await scene.bench.execute(kernel.COMMAND_QUERY)
+    status, counters = await scene.bench.execute(contract.COMMAND_QUERY)
     assert status == 0
     for name, word in words_of(CASE.build).items():
         assert getattr(counters, name) == word, name
@@ -79,40 +79,40 @@ async def misaligned_addresses(dut) -> None:  # type: ignore[no-untyped-def]
     for name in ("tokens", "results", "logits"):
         bench.memory.written_lines.clear()
         status, counters = await bench.execute(
-            kernel.COMMAND_RUN,
+            contract.COMMAND_RUN,
             token_count=1,
-            flags=kernel.FLAG_WRITE_LOGITS,
+            flags=contract.FLAG_WRITE_LOGITS,
             **{**good, name: good[name] + 8},
         )
         assert code(status) == "BAD_ADDRESS", name
-        assert len(bench.memory.written_lines) == kernel.COUNTERS_BYTES // 64, (
+        assert len(bench.memory.written_lines) == contract.COUNTERS_BYTES // 64, (
             "only the counters may be written"
         )
-    status, _ = await bench.execute(kernel.COMMAND_LOAD, image=MEMORY_BASE + 4)
+    status, _ = await bench.execute(contract.COMMAND_LOAD, image=MEMORY_BASE + 4)
     assert code(status) == "BAD_ADDRESS"
     bench.memory.written_lines.clear()
-    status, _ = await bench.execute(kernel.COMMAND_RESET, counters=MEMORY_BASE + 32)
+    status, _ = await bench.execute(contract.COMMAND_RESET, counters=MEMORY_BASE + 32)
     assert code(status) == "BAD_ADDRESS"
     assert not bench.memory.written_lines
     # an address that the command does not use may be anything, and so may bits of `flags` without a meaning
-    unknown = 0xFFFF_FFFF ^ kernel.FLAG_WRITE_LOGITS
+    unknown = 0xFFFF_FFFF ^ contract.FLAG_WRITE_LOGITS
     status, _ = await bench.execute(
-        kernel.COMMAND_RUN, token_count=1, flags=unknown, **{**good, "logits": 3, "image": 5}
+        contract.COMMAND_RUN, token_count=1, flags=unknown, **{**good, "logits": 3, "image": 5}
     )
     assert status == 0
     # addresses are checked first, and of a command that has nothing to do, too
-    for command in (kernel.COMMAND_RUN, 99):
+    for command in (contract.COMMAND_RUN, 99):
         status, _ = await bench.execute(command, counters=MEMORY_BASE + 32, **{**good, "token_count": 0})
         assert code(status) == "BAD_ADDRESS"
-    status, _ = await bench.execute(kernel.COMMAND_RUN, **{**good, "token_count": 0})
+    status, _ = await bench.execute(contract.COMMAND_RUN, **{**good, "token_count": 0})
     assert status == 0
-    status, _ = await bench.execute(kernel.COMMAND_RESET, counters=0)
+    status, _ = await bench.execute(contract.COMMAND_RESET, counters=0)
     assert status == 0
 
 
 def changed(scene: Scene, word: int, value: int) -> npt.NDArray[np.uint8]:
     data = scene.image.data.copy()
-    data[: kernel.HEADER_BYTES].view(np.uint32)[word] = value
+    data[: contract.HEADER_BYTES].view(np.uint32)[word] = value
     return data
 
 
@@ -121,23 +121,23 @@ async def bad_images(dut) -> None:  # type: ignore[no-untyped-def]
     """BAD_IMAGE, WRONG_BUILD and LIMIT, one header word wrong at a time; no read outside the image."""
     scene = await begin(dut, load=False)
     bench, image = scene.bench, scene.image
-    words = image.data[: kernel.HEADER_BYTES].view(np.uint32)
+    words = image.data[: contract.HEADER_BYTES].view(np.uint32)
     size = image.data.size
     for name, word, value in wrong_words(words, size, CASE.build, len(CASE.layers)):
         address = bench.place(changed(scene, word, value))
         bench.memory.read_lines.clear()
-        status, counters = await bench.execute(kernel.COMMAND_LOAD, image=address)
+        status, counters = await bench.execute(contract.COMMAND_LOAD, image=address)
         assert code(status) == name, f"header word {word} = {value:#x}: {code(status)}, not {name}"
         assert counters.status == status
         assert min(bench.memory.read_lines) >= address and max(bench.memory.read_lines) < address + size
         bench.next_free = address  # the next one may take its place
     for tokens, name in ((MEMORY_BASE, "NOT_LOADED"), (MEMORY_BASE + 8, "BAD_ADDRESS")):
-        status, _ = await bench.execute(kernel.COMMAND_RUN, tokens=tokens, results=MEMORY_BASE)
+        status, _ = await bench.execute(contract.COMMAND_RUN, tokens=tokens, results=MEMORY_BASE)
         assert code(status) == name
     data = image.data.copy()
     for word in ignored_words(CASE.build, len(CASE.layers)):
         data[4 * word : 4 * word + 4] = 0xA5
-    status, _ = await bench.execute(kernel.COMMAND_LOAD, image=bench.place(data))
+    status, _ = await bench.execute(contract.COMMAND_LOAD, image=bench.place(data))
     assert status == 0
     await works(scene)
 
@@ -165,7 +165,7 @@ async def column_pointers_out_of_order(dut) -> None:  # type: ignore[no-untyped-
     """BAD_COLUMN where a pointer leads backwards or past the columns; nothing outside the image is read."""
     scene = await begin(dut, load=False)
     bench, size = scene.bench, scene.image.data.size
-    words = scene.image.data[: kernel.HEADER_BYTES].view(np.uint32)
+    words = scene.image.data[: contract.HEADER_BYTES].view(np.uint32)
     offset, pointers = int(words[ENGINE_WORDS]), int(words[ENGINE_WORDS + 1])
     for value in (0, 0xFFFF_FFFF, int(scene.image.data.size)):
         data = scene.image.data.copy()
@@ -173,12 +173,12 @@ async def column_pointers_out_of_order(dut) -> None:  # type: ignore[no-untyped-
             start = offset + index * CASE.build.bus_bytes
             data[start : start + 4].view(np.uint32)[0] = value
         address = bench.place(data)
-        status, _ = await bench.execute(kernel.COMMAND_LOAD, image=address)
+        status, _ = await bench.execute(contract.COMMAND_LOAD, image=address)
         assert status == 0, "the loader does not read column pointers; the column fetcher does"
         bench.memory.read_lines.clear()
         tokens = bench.place(np.zeros(64, np.uint8))
-        results = bench.allocate(20 * kernel.RESULT_BYTES)
-        status, _ = await bench.execute(kernel.COMMAND_RUN, token_count=16, tokens=tokens, results=results)
+        results = bench.allocate(20 * contract.RESULT_BYTES)
+        status, _ = await bench.execute(contract.COMMAND_RUN, token_count=16, tokens=tokens, results=results)
         assert code(status) == "BAD_COLUMN"
         outside = {line for line in bench.memory.read_lines if not address <= line < address + size} - {
             tokens
@@ -193,7 +193,7 @@ async def read_errors(dut) -> None:  # type: ignore[no-untyped-def]
     scene = await begin(dut, load=False)
     bench, memory = scene.bench, scene.bench.memory
     address = bench.place(scene.image.data)
-    words = scene.image.data[: kernel.HEADER_BYTES].view(np.uint32)
+    words = scene.image.data[: contract.HEADER_BYTES].view(np.uint32)
     sections = [
         int(words[ENGINE_WORDS + HEADER_WORDS_PER_ENGINE * engine + field])
         for engine in range(CASE.build.engines)
@@ -202,15 +202,15 @@ async def read_errors(dut) -> None:  # type: ignore[no-untyped-def]
     for number, offset in enumerate((0, *sections)):
         memory.error_response = ERROR_RESPONSES[number % 2]
         memory.faulty = range(address + offset, address + offset + 8)
-        status, _ = await bench.execute(kernel.COMMAND_LOAD, image=address)
+        status, _ = await bench.execute(contract.COMMAND_LOAD, image=address)
         assert code(status) == "READ_ERROR", f"offset {offset:#x}, {memory.error_response!r}"
     memory.faulty = None
-    status, _ = await bench.execute(kernel.COMMAND_LOAD, image=MEMORY_BASE + memory.size - 128)
+    status, _ = await bench.execute(contract.COMMAND_LOAD, image=MEMORY_BASE + memory.size - 128)
     assert code(status) == "READ_ERROR"
     for engine in range(CASE.build.engines):  # the token table, in the middle of a run
         await bench.load(scene.image)
         image_address = bench.next_free
-        status, _ = await bench.execute(kernel.COMMAND_LOAD, image=bench.place(scene.image.data))
+        status, _ = await bench.execute(contract.COMMAND_LOAD, image=bench.place(scene.image.data))
         table = image_address + int(words[ENGINE_WORDS + HEADER_WORDS_PER_ENGINE * engine + 4])
         row = scene.image.table_row_beats() * CASE.build.bus_bytes
         memory.error_response = ERROR_RESPONSES[engine % 2]
@@ -234,23 +234,23 @@ async def write_errors(dut) -> None:  # type: ignore[no-untyped-def]
         target = bench.allocate(1 << 15)
         memory.faulty = range(target, target + 64)
         status, _ = await bench.execute(
-            kernel.COMMAND_RUN,
+            contract.COMMAND_RUN,
             token_count=count,
             tokens=tokens,
             results=bench.allocate(256) if logits else target,
             logits=target,
-            flags=kernel.FLAG_WRITE_LOGITS if logits else 0,
+            flags=contract.FLAG_WRITE_LOGITS if logits else 0,
         )
         assert code(status) == "WRITE_ERROR" and position(status) < count
         memory.faulty = None
-        assert code((await bench.execute(kernel.COMMAND_RESET))[0]) == "NOT_LOADED"
-    counters = bench.allocate(kernel.COUNTERS_BYTES)
+        assert code((await bench.execute(contract.COMMAND_RESET))[0]) == "NOT_LOADED"
+    counters = bench.allocate(contract.COUNTERS_BYTES)
     arguments = {"counters": counters, "token_count": 3, "tokens": tokens, "results": bench.allocate(256)}
-    for command in (kernel.COMMAND_QUERY, kernel.COMMAND_RUN):
+    for command in (contract.COMMAND_QUERY, contract.COMMAND_RUN):
         await bench.load(scene.image)
         memory.faulty = range(counters, counters + 64)
         status, _ = await bench.execute(command, **arguments)
         assert code(status) == "WRITE_ERROR" and position(status) == 0
         memory.faulty = None
-        assert code((await bench.execute(kernel.COMMAND_RESET))[0]) == "NOT_LOADED"
+        assert code((await bench.execute(contract.COMMAND_RESET))[0]) == "NOT_LOADED"
     await works(scene)

@@ -6,13 +6,13 @@ import random
 
 import cocotb
 import numpy as np
-from image_mutations import hostile_header, hostile_pointers, hostile_section, truncated
 
-from egret import kernel
-from egret.image import ModelImage
-from kernel_bench import MEMORY_BASE
-from loose_image import loosen
-from scene import SEED, Scene
+from egret import contract
+from egret.image.model_image import ModelImage
+from host.tests.support.image_mutations import hostile_header, hostile_pointers, hostile_section, truncated
+from tb.kernel_bench import MEMORY_BASE
+from tb.loose_image import loosen
+from tb.scene import SEED, Scene
 
 IMAGES = 40
 
@@ -24,7 +24,7 @@ async def mutated_images_do_no_harm(dut) -> None:  # type: ignore[no-untyped-def
     bench, memory = scene.bench, scene.bench.memory
     await bench.reset()
     tokens = bench.place(np.zeros(64, dtype=np.uint8))
-    results = bench.allocate(8 * kernel.RESULT_BYTES)
+    results = bench.allocate(8 * contract.RESULT_BYTES)
     free = bench.next_free
     codes = set()
     for number in range(IMAGES):
@@ -37,17 +37,17 @@ async def mutated_images_do_no_harm(dut) -> None:  # type: ignore[no-untyped-def
         bench.next_free = free
         memory.bytes[free - MEMORY_BASE :] = 0
         address = bench.place(data)
-        room = max(data.size, kernel.HEADER_BYTES)
+        room = max(data.size, contract.HEADER_BYTES)
         if data.size >= 12:
             room = max(room, int(data[8:12].view("<u4")[0]))
         bench.next_free = address + 2 * scene.image.data.size // 64 * 64
         memory.read_lines.clear()
         place = f"image {number}, {mutation.__name__}"
-        loading, _ = await bench.execute(kernel.COMMAND_LOAD, image=address)
-        running, _ = await bench.execute(kernel.COMMAND_RUN, token_count=8, tokens=tokens, results=results)
-        assert loading & 0xFF in kernel.ERRORS and running & 0xFF in kernel.ERRORS, place
+        loading, _ = await bench.execute(contract.COMMAND_LOAD, image=address)
+        running, _ = await bench.execute(contract.COMMAND_RUN, token_count=8, tokens=tokens, results=results)
+        assert loading & 0xFF in contract.ERRORS and running & 0xFF in contract.ERRORS, place
         if loading:
-            assert kernel.ERRORS[running & 0xFF][0] == "NOT_LOADED", place
+            assert contract.ERRORS[running & 0xFF][0] == "NOT_LOADED", place
         codes |= {loading & 0xFF, running & 0xFF}
         outside = {line for line in memory.read_lines if not address <= line < address + room} - {tokens}
         assert not outside, f"{place}: read {min(outside):#x}, the image is at {address:#x}, {room} bytes"

@@ -32,10 +32,10 @@ from cocotbext.axi import (
     AxiWriteBus,
 )
 
-from egret import kernel
-from egret.image import ModelImage
-from egret.kernel import Build
-from egret.measurement import RESULT_WORDS, Counters, Run, deal_logits_back, parse_results
+from egret import contract
+from egret.board.results import RESULT_WORDS, Counters, Run, deal_logits_back, parse_results
+from egret.image.model_image import ModelImage
+from egret.profiles import Build
 
 CLOCK_NS = 10
 MEMORY_BASE = 0x1000_0000
@@ -298,11 +298,11 @@ class KernelBench:
     # -- registers
 
     async def write_register(self, name: str, value: int) -> None:
-        offset, bits, _ = kernel.REGISTERS[name]
+        offset, bits, _ = contract.REGISTERS[name]
         await self.control.write(offset, int(value).to_bytes(bits // 8, "little"))
 
     async def read_register(self, name: str) -> int:
-        offset, bits, _ = kernel.REGISTERS[name]
+        offset, bits, _ = contract.REGISTERS[name]
         data = await self.control.read(offset, bits // 8)
         return int.from_bytes(data.data, "little")
 
@@ -343,30 +343,30 @@ class KernelBench:
 
         The block is all zero if `arguments` sends the counters somewhere else.
         """
-        counters = self.allocate(kernel.COUNTERS_BYTES, "counters")
-        self.view(counters, kernel.COUNTERS_BYTES)[:] = 0
+        counters = self.allocate(contract.COUNTERS_BYTES, "counters")
+        self.view(counters, contract.COUNTERS_BYTES)[:] = 0
         end = self.choose_end()
         await self.start(command, end, **{"counters": counters, **arguments})
         await self._wait(end, timeout_cycles)
         status = await self.read_register("status")
-        return status, CountersBlock.parse(self.view(counters, kernel.COUNTERS_BYTES).view(np.uint64))
+        return status, CountersBlock.parse(self.view(counters, contract.COUNTERS_BYTES).view(np.uint64))
 
     async def load(self, image: ModelImage) -> None:
         self.image = image
-        status, _ = await self.execute(kernel.COMMAND_LOAD, image=self.place(image.data, "image"))
-        assert status == 0, f"LOAD ended with {kernel.ERRORS[status & 0xFF]}"
+        status, _ = await self.execute(contract.COMMAND_LOAD, image=self.place(image.data, "image"))
+        assert status == 0, f"LOAD ended with {contract.ERRORS[status & 0xFF]}"
 
     async def reset_state(self) -> None:
-        status, _ = await self.execute(kernel.COMMAND_RESET)
-        assert status == 0, f"RESET ended with {kernel.ERRORS[status & 0xFF]}"
+        status, _ = await self.execute(contract.COMMAND_RESET)
+        assert status == 0, f"RESET ended with {contract.ERRORS[status & 0xFF]}"
 
     async def run(self, tokens: npt.ArrayLike, logits: bool = False) -> BenchRun:
         tokens = np.asarray(tokens, dtype=np.uint32)
-        return await self._run(kernel.COMMAND_RUN, tokens, tokens.size, logits)
+        return await self._run(contract.COMMAND_RUN, tokens, tokens.size, logits)
 
     async def generate(self, first_token: int, count: int, logits: bool = False) -> BenchRun:
         return await self._run(
-            kernel.COMMAND_GENERATE, np.array([first_token], dtype=np.uint32), count, logits
+            contract.COMMAND_GENERATE, np.array([first_token], dtype=np.uint32), count, logits
         )
 
     async def _run(self, command: int, tokens: npt.NDArray[np.uint32], count: int, logits: bool) -> BenchRun:
@@ -374,10 +374,10 @@ class KernelBench:
         positions = -(-words // self.build.decoder_slots) * self.build.decoder_lanes
         block = -(-4 * positions // 64) * 64
         tokens_address = self.place(tokens.view(np.uint8), "tokens")
-        results = self.allocate(kernel.RESULT_BYTES * count, "results")
+        results = self.allocate(contract.RESULT_BYTES * count, "results")
         logits_bytes = count * engines * block if logits else 0
         logits_address = self.allocate(logits_bytes, "logits") if logits else self.memory.base
-        for address, size in ((results, kernel.RESULT_BYTES * count), (logits_address, logits_bytes)):
+        for address, size in ((results, contract.RESULT_BYTES * count), (logits_address, logits_bytes)):
             self.view(address, size)[:] = 0xA5  # what was there before must not pass for a result
         status, counters = await self.execute(
             command,
@@ -385,12 +385,12 @@ class KernelBench:
             tokens=tokens_address,
             results=results,
             logits=logits_address,
-            flags=kernel.FLAG_WRITE_LOGITS if logits else 0,
+            flags=contract.FLAG_WRITE_LOGITS if logits else 0,
         )
-        records = self.view(results, kernel.RESULT_BYTES * count).view(np.uint32)
+        records = self.view(results, contract.RESULT_BYTES * count).view(np.uint32)
         dealt = None
         if logits:
             blocks = self.view(logits_address, logits_bytes).view(np.int32)
             dealt = deal_logits_back(blocks.reshape(count, engines, block // 4)[:, :, :positions], words)
-        run = parse_results(records.reshape(count, RESULT_WORDS), kernel.MAX_LAYERS, counters, dealt)
+        run = parse_results(records.reshape(count, RESULT_WORDS), contract.MAX_LAYERS, counters, dealt)
         return BenchRun(**{**vars(run), "counters": counters, "status": status})

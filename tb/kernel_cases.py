@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from egret.checkpoint import THRESHOLD_MAXIMUM, Checkpoint
-from egret.kernel import THRESHOLD_MINIMUM, Build
+from egret.contract import THRESHOLD_MINIMUM
 from egret.matrices import DECODER, network_matrices
-from egret.reference import ReferenceModel
-from egret.synthetic import extreme_checkpoint, random_checkpoint
+from egret.profiles import Build
+from egret.reference.model import ReferenceModel
+from egret.synthetic.calibrated import extreme_checkpoint, random_checkpoint
 
 THRESHOLD_TOKEN = 0
 

@@ -10,9 +10,9 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 
-from egret import kernel
-from kernel_bench import CLOCK_NS, MEMORY_BASE, TIMEOUT_CYCLES
-from scene import SEED, Scene
+from egret import contract
+from tb.kernel_bench import CLOCK_NS, MEMORY_BASE, TIMEOUT_CYCLES
+from tb.scene import SEED, Scene
 
 
 @cocotb.test()
@@ -50,9 +50,9 @@ async def a_command_restarts_by_itself(dut) -> None:  # type: ignore[no-untyped-
     scene = Scene(dut)
     await scene.start()
     bench, tokens = scene.bench, scene.tokens(3)
-    results = bench.allocate(3 * kernel.RESULT_BYTES)
+    results = bench.allocate(3 * contract.RESULT_BYTES)
     await bench.start(
-        kernel.COMMAND_RUN,
+        contract.COMMAND_RUN,
         tokens=bench.place(np.array(tokens, dtype=np.uint32).view(np.uint8)),
         token_count=3,
         results=results,
@@ -66,7 +66,7 @@ async def a_command_restarts_by_itself(dut) -> None:  # type: ignore[no-untyped-
     await ClockCycles(dut.ap_clk, 100)
     assert await bench.read_register("CTRL") & 0b101 == 0b100, "idle, and not about to start"
     traces = [scene.reference.run(tokens) for _ in range(3)]
-    record = bench.view(results, 3 * kernel.RESULT_BYTES).view(np.uint32).reshape(3, -1)
+    record = bench.view(results, 3 * contract.RESULT_BYTES).view(np.uint32).reshape(3, -1)
     np.testing.assert_array_equal(record[:, 0], traces[-1].argmax)
     np.testing.assert_array_equal(record[:, 1].view(np.int32), traces[-1].logit)
 
@@ -77,9 +77,9 @@ async def arguments_are_those_at_the_start(dut) -> None:  # type: ignore[no-unty
     scene = Scene(dut)
     await scene.start()
     bench, tokens = scene.bench, scene.tokens(4)
-    results = bench.allocate(4 * kernel.RESULT_BYTES)
+    results = bench.allocate(4 * contract.RESULT_BYTES)
     await bench.start(
-        kernel.COMMAND_RUN,
+        contract.COMMAND_RUN,
         tokens=bench.place(np.array(tokens, dtype=np.uint32).view(np.uint8)),
         token_count=4,
         results=results,
@@ -95,7 +95,7 @@ async def arguments_are_those_at_the_start(dut) -> None:  # type: ignore[no-unty
     assert await bench.read_register("CTRL") & 0b101 == 0b100, "idle, and not about to start"
     assert await bench.read_register("status") == 0
     assert await bench.read_register("token_count") == 1 << 20, "a register reads as it was written"
-    record = bench.view(results, 4 * kernel.RESULT_BYTES).view(np.uint32).reshape(4, -1)
+    record = bench.view(results, 4 * contract.RESULT_BYTES).view(np.uint32).reshape(4, -1)
     np.testing.assert_array_equal(record[:, 0], scene.reference.run(tokens).argmax)
 
 
@@ -111,20 +111,20 @@ async def a_run_stays_in_its_buffers(dut) -> None:  # type: ignore[no-untyped-de
     block = -(-4 * positions // 64) * 64
     start = bench.next_free
     tokens = bench.place(np.array(scene.tokens(count), dtype=np.uint32).view(np.uint8))
-    results, size = bench.allocate(count * kernel.RESULT_BYTES), count * build.engines * block
+    results, size = bench.allocate(count * contract.RESULT_BYTES), count * build.engines * block
     logits = bench.allocate(size)
     bench.view(logits, size)[:] = 0xA5
     bench.memory.read_lines.clear()
     bench.memory.written_lines.clear()
     status, counters = await bench.execute(
-        kernel.COMMAND_RUN,
+        contract.COMMAND_RUN,
         token_count=count,
         tokens=tokens,
         results=results,
         logits=logits,
-        flags=kernel.FLAG_WRITE_LOGITS,
+        flags=contract.FLAG_WRITE_LOGITS,
     )
-    assert status == 0 and counters.identity == kernel.MAGIC << 32 | kernel.KERNEL_VERSION
+    assert status == 0 and counters.identity == contract.MAGIC << 32 | contract.KERNEL_VERSION
     np.testing.assert_array_equal(image_bytes, before, "the image must not change")
     assert {line for line in bench.memory.read_lines if line >= start} == {tokens, tokens + 64}
     assert min(bench.memory.read_lines) >= MEMORY_BASE

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from egret.image import ModelImage
-from egret.image_checks import image_checksum
-from egret.image_header import CHECKSUM_WORD, ImageHeader
-from egret.kernel import HEADER_BYTES
-from egret.packer import column_beats
+from egret.contract import HEADER_BYTES
+from egret.image.checks import image_checksum
+from egret.image.header import CHECKSUM_WORD, ImageHeader
+from egret.image.model_image import ModelImage
+from egret.image.packer import column_beats
 
 
 def loosen(image: ModelImage) -> ModelImage:

@@ -17,10 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from faults import Fault, read_faults, write_faulty_rtl
-from kernel_cases import CASES
+from tb import ROOT
+from tb.faults import Fault, read_faults, write_faulty_rtl
+from tb.kernel_cases import CASES
 
-ROOT = Path(__file__).resolve().parent.parent
 TIMEOUT_CYCLES = 40_000
 """Longer than any command of these benches takes."""
 
@@ -84,7 +84,7 @@ def what_failed(log: str) -> str:
 
 def run_benches(fault: Fault | None, seed: int, rtl: Path, builds: Path, results: Path) -> Outcome:
     """Run the benches with this fault until one fails."""
-    from simulation import run_bench, simulation_folder
+    from tb.simulation import run_bench, simulation_folder
 
     begin = time.monotonic()
     number = fault.number if fault else 0
@@ -131,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "mutate")
     chosen = parser.parse_args(arguments)
-    from simulation import build_simulation
+    from tb.simulation import build_simulation
 
     faults = read_faults()
     output = chosen.output.resolve()
@@ -170,6 +170,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(ROOT / "host"), str(ROOT / "host" / "tests")]
     os.chdir(ROOT)
     sys.exit(main())

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from egret import kernel
-from wrong_headers import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE, wrong_words
+from egret import contract
+from tb.wrong_headers import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE, wrong_words
 
 if TYPE_CHECKING:
-    from scenario_player import Player
+    from tb.scenario_player import Player
 
 
 def expect(status: int, name: str) -> None:
     """The status register holds this error."""
-    assert kernel.ERRORS[status & 0xFF][0] == name, f"{kernel.ERRORS[status & 0xFF][0]} instead of {name}"
+    assert contract.ERRORS[status & 0xFF][0] == name, f"{contract.ERRORS[status & 0xFF][0]} instead of {name}"
 
 
 def header(player: Player) -> np.ndarray:
     """Return the header words of the loaded image, uint32 [128]."""
-    return player.scene.image.data[: kernel.HEADER_BYTES].view(np.uint32)
+    return player.scene.image.data[: contract.HEADER_BYTES].view(np.uint32)
 
 
 async def bad_command(player: Player) -> None:
@@ -35,13 +35,13 @@ async def bad_address(player: Player) -> None:
     wrong = player.draw.choice(("tokens", "results", "logits", "image", "counters"))
     arguments = {name: player.bench.allocate(64) for name in ("tokens", "results", "logits")}
     arguments[wrong] = player.bench.allocate(64) + (1 << player.draw.randrange(6))
-    command = kernel.COMMAND_LOAD if wrong == "image" else kernel.COMMAND_RUN
+    command = contract.COMMAND_LOAD if wrong == "image" else contract.COMMAND_RUN
     player.bench.memory.written_lines.clear()
     status, _ = await player.bench.execute(
-        command, token_count=1, flags=kernel.FLAG_WRITE_LOGITS, **arguments
+        command, token_count=1, flags=contract.FLAG_WRITE_LOGITS, **arguments
     )
     expect(status, "BAD_ADDRESS")
-    lines = 0 if wrong == "counters" else kernel.COUNTERS_BYTES // 64
+    lines = 0 if wrong == "counters" else contract.COUNTERS_BYTES // 64
     assert len(player.bench.memory.written_lines) == lines, "only the counters may be written"
 
 
@@ -64,10 +64,10 @@ async def wrong_header(player: Player, name: str) -> None:
     _, word, value = player.draw.choice(
         [change for change in changes if change[0] == name and not short.get(change[1])]
     )
-    data[: kernel.HEADER_BYTES].view(np.uint32)[word] = value
+    data[: contract.HEADER_BYTES].view(np.uint32)[word] = value
     address = bench.place(data)
     bench.memory.read_lines.clear()
-    status, counters = await bench.execute(kernel.COMMAND_LOAD, image=address)
+    status, counters = await bench.execute(contract.COMMAND_LOAD, image=address)
     expect(status, name)
     assert counters.status == status
     assert min(bench.memory.read_lines) >= address // 64 * 64
@@ -83,7 +83,7 @@ async def bad_column(player: Player) -> None:
         offset, count = words[ENGINE_WORDS + HEADER_WORDS_PER_ENGINE * engine :][:2].tolist()
         data[offset + bus : offset + bus * count].view(np.uint32)[:: bus // 4] = 0xFFFF_FFFF
     address = bench.place(data)
-    status, _ = await bench.execute(kernel.COMMAND_LOAD, image=address)
+    status, _ = await bench.execute(contract.COMMAND_LOAD, image=address)
     assert status == 0, "the loader does not read column pointers; the column fetcher does"
     tokens = player.draw_tokens(16)
     bench.memory.read_lines.clear()
@@ -119,14 +119,14 @@ async def read_error(player: Player, command: str) -> None:
     bytes_of_beat = bench.build.bus_bytes
     if command == "LOAD":
         # a beat of the header, the column pointers, the neuron records or the decoder records
-        beats = {0: words[1], 2: 2, 3: 2, None: kernel.HEADER_BYTES // bytes_of_beat}
+        beats = {0: words[1], 2: 2, 3: 2, None: contract.HEADER_BYTES // bytes_of_beat}
         section = player.draw.choice(tuple(beats))
         first = address + (0 if section is None else words[section])
         first += bytes_of_beat * player.draw.randrange(beats[section])
         bench.memory.faulty = range(first, first + bytes_of_beat)
-        status, _ = await bench.execute(kernel.COMMAND_LOAD, image=address)
+        status, _ = await bench.execute(contract.COMMAND_LOAD, image=address)
     else:
-        status, _ = await bench.execute(kernel.COMMAND_LOAD, image=address)
+        status, _ = await bench.execute(contract.COMMAND_LOAD, image=address)
         assert status == 0
         row = image.table_row_beats() * bytes_of_beat
         token = player.draw_tokens(1)[0]
@@ -147,22 +147,22 @@ async def read_error(player: Player, command: str) -> None:
 async def write_error(player: Player, what: str) -> None:
     bench = player.bench
     if what == "counters":
-        target = bench.allocate(kernel.COUNTERS_BYTES)
-        first = target + 64 * player.draw.randrange(kernel.COUNTERS_BYTES // 64)
+        target = bench.allocate(contract.COUNTERS_BYTES)
+        first = target + 64 * player.draw.randrange(contract.COUNTERS_BYTES // 64)
         bench.memory.faulty = range(first, first + 8)
-        status, _ = await bench.execute(kernel.COMMAND_QUERY, counters=target)
+        status, _ = await bench.execute(contract.COMMAND_QUERY, counters=target)
     else:
         tokens = bench.place(np.array(player.draw_tokens(4), dtype=np.uint32).view(np.uint8))
-        results, logits = bench.allocate(4 * kernel.RESULT_BYTES), bench.allocate(1 << 17)
+        results, logits = bench.allocate(4 * contract.RESULT_BYTES), bench.allocate(1 << 17)
         first = results + 32 * player.draw.randrange(4) if what == "results" else logits
         bench.memory.faulty = range(first, first + 8)
         status, _ = await bench.execute(
-            kernel.COMMAND_RUN,
+            contract.COMMAND_RUN,
             token_count=4,
             tokens=tokens,
             results=results,
             logits=logits,
-            flags=kernel.FLAG_WRITE_LOGITS,
+            flags=contract.FLAG_WRITE_LOGITS,
         )
     bench.memory.faulty = None
     expect(status, "WRITE_ERROR")

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from coverage_points import BUFFERS, COMMANDS
+from egret.contract import MAX_LAYERS
 from egret.errors import EgretError
-from egret.kernel import MAX_LAYERS, Build
-from egret.limits import check_limits
-from kernel_bench import MEMORY_BASE, MemoryTiming
-from kernel_cases import Case
+from egret.image.limits import check_limits
+from egret.profiles import Build
+from tb.coverage_points import BUFFERS, COMMANDS
+from tb.kernel_bench import MEMORY_BASE, MemoryTiming
+from tb.kernel_cases import Case
 
 Item = TypeVar("Item")
 

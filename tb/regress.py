@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from kernel_cases import CASES, Case
+from tb.kernel_cases import CASES, Case
 
 TIMEOUT_CYCLES = 200_000
 """Far more than any command of a scenario takes: one that takes longer hangs."""
@@ -35,7 +35,7 @@ def play(case: Case, seed: int, numbers: Sequence[int], folder: Path) -> Path:
 
     AssertionError if one of them fails, with what repeats it.
     """
-    from simulation import run_bench
+    from tb.simulation import run_bench
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path("build/regress"))
     chosen = parser.parse_args(arguments)
-    from coverage_points import merge, missing, report
+    from tb.coverage_points import merge, missing, report
 
     print(f"seed {chosen.seed}", flush=True)
     cases = cases_of_builds(chosen.case)
@@ -109,6 +109,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     ROOT = Path(__file__).resolve().parent.parent
-    sys.path[:0] = [str(ROOT / "host"), str(ROOT / "host" / "tests")]
     os.chdir(ROOT)
     sys.exit(main())

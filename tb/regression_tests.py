@@ -11,10 +11,10 @@ from pathlib import Path
 
 import cocotb
 
-from coverage_points import write_coverage
-from random_scenarios import draw_scenario
-from scenario_player import Player
-from scene import CASE, SEED
+from tb.coverage_points import write_coverage
+from tb.random_scenarios import draw_scenario
+from tb.scenario_player import Player
+from tb.scene import CASE, SEED
 
 
 @cocotb.test()

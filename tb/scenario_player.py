@@ -8,14 +8,14 @@ import cocotb
 import numpy as np
 from cocotb.triggers import ClockCycles
 
-import coverage_points as points
-from egret import kernel
-from egret.reference import ReferenceModel, Trace
-from kernel_bench import ENDS, BenchRun, CountersBlock, KernelBench
-from kernel_cases import THRESHOLD_TOKEN
-from provoked_errors import PROVOKE
-from random_scenarios import MEMORY_BYTES, Scenario
-from scene import KERNEL, Scene
+from egret import contract
+from egret.reference.model import ReferenceModel, Trace
+from tb import coverage_points as points
+from tb.kernel_bench import ENDS, BenchRun, CountersBlock, KernelBench
+from tb.kernel_cases import THRESHOLD_TOKEN
+from tb.provoked_errors import PROVOKE
+from tb.random_scenarios import MEMORY_BYTES, Scenario
+from tb.scene import KERNEL, Scene
 
 BOUNDARIES = {"4 KB": 1 << 12, "4 GB": 1 << 32}
 RESET_AFTER = {"QUERY": 60, "LOAD": 3000, "RESET": 250, "RUN": 2000, "GENERATE": 2000}
@@ -82,10 +82,10 @@ class Player:
         self.before = name
 
     async def query(self) -> None:
-        status, counters = await self.bench.execute(kernel.COMMAND_QUERY)
+        status, counters = await self.bench.execute(contract.COMMAND_QUERY)
         build = self.bench.build
         assert status == 0 and counters.status == 0
-        assert counters.identity == kernel.MAGIC << 32 | kernel.KERNEL_VERSION
+        assert counters.identity == contract.MAGIC << 32 | contract.KERNEL_VERSION
         assert counters.build & 0xFFFF == build.engines | build.lanes << 8
         assert counters.macs == 0 and not any(counters.events) and not any(counters.beats)
         self.check_times(counters)
@@ -180,14 +180,14 @@ class Player:
         image = bench.memory.base if name != "LOAD" else bench.place(scene.image.data, "image")
         tokens = bench.place(np.array(self.draw_tokens(64), dtype=np.uint32).view(np.uint8), "tokens")
         await bench.start(
-            getattr(kernel, f"COMMAND_{name}"),
-            counters=bench.allocate(kernel.COUNTERS_BYTES),
+            getattr(contract, f"COMMAND_{name}"),
+            counters=bench.allocate(contract.COUNTERS_BYTES),
             image=image,
             tokens=tokens,
             token_count=64,
-            results=bench.allocate(64 * kernel.RESULT_BYTES),
+            results=bench.allocate(64 * contract.RESULT_BYTES),
             logits=bench.allocate(1 << 17),
-            flags=self.draw.choice((0, kernel.FLAG_WRITE_LOGITS)),
+            flags=self.draw.choice((0, contract.FLAG_WRITE_LOGITS)),
         )
         cycles = round(RESET_AFTER[name] ** self.draw.uniform(0.3, 1.0))  # early ones too
         await ClockCycles(self.dut.ap_clk, cycles)
@@ -205,20 +205,20 @@ class Player:
 
     async def is_not_loaded(self) -> None:
         """RESET, RUN and GENERATE say that there is no model."""
-        for command in (kernel.COMMAND_RESET, kernel.COMMAND_RUN, kernel.COMMAND_GENERATE):
+        for command in (contract.COMMAND_RESET, contract.COMMAND_RUN, contract.COMMAND_GENERATE):
             status, counters = await self.bench.execute(command, token_count=1)
-            assert kernel.ERRORS[status & 0xFF][0] == "NOT_LOADED" and counters.status == status
+            assert contract.ERRORS[status & 0xFF][0] == "NOT_LOADED" and counters.status == status
 
     async def registers_hold_what_is_written(self) -> None:
         """The argument registers, written in pieces of one to all bytes."""
-        inputs = {name: bits // 8 for name, (_, bits, kind) in kernel.REGISTERS.items() if kind == "input"}
+        inputs = {name: bits // 8 for name, (_, bits, kind) in contract.REGISTERS.items() if kind == "input"}
         expected = {name: bytearray(size) for name, size in inputs.items()}
         for name, size in inputs.items():
             for _ in range(2):
                 first = self.draw.randrange(size)
                 data = self.draw.randbytes(self.draw.randint(1, size - first))
                 expected[name][first : first + len(data)] = data
-                await self.bench.control.write(kernel.REGISTERS[name][0] + first, data)
+                await self.bench.control.write(contract.REGISTERS[name][0] + first, data)
         for name, wanted in expected.items():
             value = await self.bench.read_register(name)
             assert value == int.from_bytes(wanted, "little"), (

@@ -8,11 +8,11 @@ import random
 import cocotb
 import numpy as np
 
-from egret.fetched_beats import fetched_beats, fired_neurons
-from egret.packer import pack
-from egret.reference import ReferenceModel, Trace
-from kernel_bench import BenchRun, KernelBench
-from kernel_cases import CASES, Case, make_checkpoint
+from egret.account.fetched_beats import fetched_beats, fired_neurons
+from egret.image.packer import pack
+from egret.reference.model import ReferenceModel, Trace
+from tb.kernel_bench import BenchRun, KernelBench
+from tb.kernel_cases import CASES, Case, make_checkpoint
 
 CASE = next(case for case in CASES if case.name == os.environ["EGRET_CASE"])
 SEED = int(os.environ["EGRET_SEED"])

@@ -12,24 +12,20 @@ from pathlib import Path
 from cocotb_tools.runner import get_results, get_runner
 from filelock import FileLock
 
-from egret.kernel import Build
+from egret.profiles import Build
 from egret.virtual_board.build import find_verilator, verilator_environment
 from egret.virtual_board.rtl_files import rtl_files
-from kernel_cases import Case
+from hls.tools.vitis.build_hls import DEFAULT_BOARD, Job, exported_verilog
+from hls.tools.vitis.build_hls import build as build_hls
+from tb import BENCHES, ROOT
+from tb.kernel_cases import Case
 
-BENCHES = Path(__file__).resolve().parent
-ROOT = BENCHES.parent
 BUILDS = ROOT / "build" / "tb"
 RTL = ROOT / "hls" / "rtl"
 PROTOCOL_RULES = (BENCHES / "axi_protocol.sv", BENCHES / "axi_protocol_bind.sv")
 """Assertions on every memory port, active in every simulation of the RTL."""
 COVERAGE = (BENCHES / "kernel_coverage.vlt", BENCHES / "kernel_coverage.sv")
 """Counts of the situations that the regression must bring about, in every simulation of the RTL."""
-
-sys.path.insert(0, str(ROOT / "hls" / "scripts" / "vitis"))
-
-from build_hls import DEFAULT_BOARD, Job, exported_verilog  # noqa: E402  (found through the path above)
-from build_hls import build as build_hls  # noqa: E402
 
 KERNEL = os.environ.get("EGRET_KERNEL", "rtl")
 """`rtl`: hls/rtl; `hls`: the Verilog that Vitis HLS exports from hls/src."""
@@ -49,7 +45,8 @@ def _rtl_sources(build: Build, folder: Path, rtl: Path) -> list[Path]:
     subprocess.run(
         [
             sys.executable,
-            str(ROOT / "hls" / "scripts" / "generate.py"),
+            "-m",
+            "hls.tools.generate",
             "--top",
             str(build.engines),
             "--output",
@@ -57,6 +54,7 @@ def _rtl_sources(build: Build, folder: Path, rtl: Path) -> list[Path]:
         ],
         check=True,
         capture_output=True,
+        cwd=ROOT,
     )
     return [
         rtl / "lint.vlt",
@@ -149,14 +147,12 @@ def run_bench(
         **(environment or {}),
         "EGRET_CASE": case.name,
         "EGRET_SEED": str(seed),
-        "PYTHONPATH": os.pathsep.join(
-            [str(BENCHES), str(ROOT / "host"), str(ROOT / "host" / "tests"), os.environ.get("PYTHONPATH", "")]
-        ),
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "host"), os.environ.get("PYTHONPATH", "")]),
     }
     results_xml = results / "results.xml"
     try:
         get_runner("verilator").test(
-            test_module=module,
+            test_module=f"tb.{module}",
             hdl_toplevel="egret_kernel",
             hdl_toplevel_lang="verilog",
             build_dir=folder,

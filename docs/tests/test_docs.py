@@ -61,8 +61,8 @@ def test_a_unit_is_where_the_page_says(unit: str) -> None:
         source = (ROOT / "hls" / "src" / file).read_text(encoding="utf-8")
         for name in re.findall(r"`(\w+)`", names):
             assert re.search(rf"\b{name}\b", source), f"{file} has no {name}"
-    for module, name in re.findall(r"`(\w+)\.(\w+)`", python):
-        source = (ROOT / "host" / "egret" / f"{module}.py").read_text(encoding="utf-8")
+    for module, name in re.findall(r"`([\w.]+)\.(\w+)`", python):
+        source = (ROOT / "host" / "egret" / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
         assert re.search(rf"^(def|class) {name}\b|^{name}\b.* = ", source, re.MULTILINE), f"{module}: {name}"
 
 

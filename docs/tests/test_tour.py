@@ -8,9 +8,9 @@ import pytest
 
 from bitstreams import REPOSITORY as ROOT
 from egret.checkpoint import Checkpoint
-from egret.columns import split_entries
-from egret.kernel import BOARDS
-from egret.packer import pack
+from egret.image.columns import split_entries
+from egret.image.packer import pack
+from egret.profiles import BOARDS
 
 TOUR = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
 NAMED = sorted(set(re.findall(r"\[`(\w+)`\]\(\.\./([^)#]+)\)", TOUR)))

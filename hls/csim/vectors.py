@@ -4,7 +4,7 @@
 What is expected comes from the reference model, bit for bit: result records, logits, and the counters block,
 in which what depends on time is zero (hls/src/counters.hpp).
 
-vectors.py CASE FILE [--seed N]    CASE is a name in tb/kernel_cases.py
+python -m hls.csim.vectors CASE FILE [--seed N]    CASE is a name in tb/kernel_cases.py
 """
 
 from __future__ import annotations
@@ -18,20 +18,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPOSITORY / folder) for folder in ("host", "tb")]
-
-from egret import kernel  # noqa: E402
-from egret.build_words import words_of  # noqa: E402
-from egret.fetched_beats import fetched_beats, fired_neurons  # noqa: E402
-from egret.packer import pack  # noqa: E402
-from egret.reference import ReferenceModel, Trace  # noqa: E402
-from kernel_cases import CASES, Case, make_checkpoint  # noqa: E402
-from wrong_headers import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE, ignored_words, wrong_words  # noqa: E402
+from egret import contract
+from egret.account.fetched_beats import fetched_beats, fired_neurons
+from egret.board.identity import words_of
+from egret.image.packer import pack
+from egret.reference.model import ReferenceModel, Trace
+from tb.kernel_cases import CASES, Case, make_checkpoint
+from tb.wrong_headers import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE, ignored_words, wrong_words
 
 MAGIC = 0x3130434556474745
 STEP_END, STEP_PLACE, STEP_EXPECT, STEP_COMMAND = range(4)
-ERROR_CODES = {name: code for code, (name, _) in kernel.ERRORS.items()}
+ERROR_CODES = {name: code for code, (name, _) in contract.ERRORS.items()}
 
 IMAGE_ADDRESS = 0x1000
 MEMORY_BEATS = 131072
@@ -104,37 +101,37 @@ class VectorMaker:
 
     def load(self) -> None:
         self.forget()
-        self.simple(kernel.COMMAND_LOAD, image=IMAGE_ADDRESS)
+        self.simple(contract.COMMAND_LOAD, image=IMAGE_ADDRESS)
 
     def reset(self) -> None:
         self.forget()
-        self.simple(kernel.COMMAND_RESET)
+        self.simple(contract.COMMAND_RESET)
 
     def simple(self, command: int, error: str = "OK", **arguments: int) -> None:
         """A command that counts nothing, whether it ends well or not."""
         status = ERROR_CODES[error]
-        counters = self.file.allocate(kernel.COUNTERS_BYTES)
+        counters = self.file.allocate(contract.COUNTERS_BYTES)
         self.file.expect(counters, self.counters(status))
         self.file.command(command, status, counters=counters, **arguments)
 
     def run(self, tokens: list[int], logits: bool = False) -> None:
-        self._run(kernel.COMMAND_RUN, tokens, self.reference.run(np.array(tokens, dtype=np.uint32), logits))
+        self._run(contract.COMMAND_RUN, tokens, self.reference.run(np.array(tokens, dtype=np.uint32), logits))
 
     def generate(self, first: int, count: int, logits: bool = False) -> None:
-        self._run(kernel.COMMAND_GENERATE, [first], self.reference.generate(first, count, logits))
+        self._run(contract.COMMAND_GENERATE, [first], self.reference.generate(first, count, logits))
 
     def _run(self, command: int, given: list[int], trace: Trace) -> None:
         count = int(trace.tokens.size)
         tokens = self.place_tokens(given)
-        results = self.file.allocate(kernel.RESULT_BYTES * count)
+        results = self.file.allocate(contract.RESULT_BYTES * count)
         self.file.expect(results, self.records(trace))
         arguments = {"token_count": count, "tokens": tokens, "results": results}
         if trace.logits is not None:
             blocks = self.logit_blocks(trace.logits)
             arguments["logits"] = self.file.allocate(len(blocks))
-            arguments["flags"] = kernel.FLAG_WRITE_LOGITS
+            arguments["flags"] = contract.FLAG_WRITE_LOGITS
             self.file.expect(arguments["logits"], blocks)
-        counters = self.file.allocate(kernel.COUNTERS_BYTES)
+        counters = self.file.allocate(contract.COUNTERS_BYTES)
         self.file.expect(counters, self.counters(0, trace))
         self.file.command(command, 0, counters=counters, **arguments)
 
@@ -149,7 +146,7 @@ class VectorMaker:
     def records(self, trace: Trace) -> bytes:
         """Return the result records of a trace; cycles are zero."""
         count = int(trace.tokens.size)
-        words = np.zeros((count, kernel.RESULT_BYTES // 4), dtype=np.uint32)
+        words = np.zeros((count, contract.RESULT_BYTES // 4), dtype=np.uint32)
         words[:, 0], words[:, 1], words[:, 2] = trace.argmax, trace.logit.view(np.uint32), trace.tokens
         words.view(np.uint16)[:, 8 : 8 + len(self.case.layers)] = trace.event_counts().T
         return words.tobytes()
@@ -167,13 +164,13 @@ class VectorMaker:
     def counters(self, status: int, trace: Trace | None = None) -> bytes:
         """Return the counters block of a command that ran a trace, or nothing."""
         build = self.build
-        words = np.zeros(kernel.COUNTERS_BYTES // 8, dtype=np.uint64)
+        words = np.zeros(contract.COUNTERS_BYTES // 8, dtype=np.uint64)
 
         def put(name: str, *values: int) -> None:
-            first = kernel.COUNTERS[name][0]
+            first = contract.COUNTERS[name][0]
             words[first : first + len(values)] = values
 
-        put("identity", kernel.MAGIC << 32 | kernel.KERNEL_VERSION)
+        put("identity", contract.MAGIC << 32 | contract.KERNEL_VERSION)
         for name, value in words_of(build).items():
             put(name, value)
         put("status", status)
@@ -194,12 +191,12 @@ class VectorMaker:
 
     def refuse_commands(self) -> None:
         """NOT_LOADED, BAD_COMMAND, BAD_ADDRESS; to be called before anything is loaded."""
-        self.simple(kernel.COMMAND_QUERY)
-        for command in (kernel.COMMAND_RESET, kernel.COMMAND_RUN, kernel.COMMAND_GENERATE):
+        self.simple(contract.COMMAND_QUERY)
+        for command in (contract.COMMAND_RESET, contract.COMMAND_RUN, contract.COMMAND_GENERATE):
             self.simple(command, "NOT_LOADED", token_count=1)
-        self.simple(kernel.COMMAND_RUN, "BAD_ADDRESS", tokens=8)  # addresses come first
-        self.simple(kernel.COMMAND_GENERATE + 5, "BAD_COMMAND")
-        self.file.command(kernel.COMMAND_GENERATE + 5, ERROR_CODES["BAD_ADDRESS"], counters=64 + 16)
+        self.simple(contract.COMMAND_RUN, "BAD_ADDRESS", tokens=8)  # addresses come first
+        self.simple(contract.COMMAND_GENERATE + 5, "BAD_COMMAND")
+        self.file.command(contract.COMMAND_GENERATE + 5, ERROR_CODES["BAD_ADDRESS"], counters=64 + 16)
         self.load()
         aligned = {
             "tokens": self.place_tokens(self.tokens(1)),
@@ -209,29 +206,29 @@ class VectorMaker:
         for name in aligned:
             for wrong in (4, 32):
                 self.simple(
-                    kernel.COMMAND_RUN,
+                    contract.COMMAND_RUN,
                     "BAD_ADDRESS",
                     token_count=1,
-                    flags=kernel.FLAG_WRITE_LOGITS,
+                    flags=contract.FLAG_WRITE_LOGITS,
                     **{**aligned, name: aligned[name] + wrong},
                 )
-        self.simple(kernel.COMMAND_LOAD, "BAD_ADDRESS", image=IMAGE_ADDRESS + 8)
-        self.file.command(kernel.COMMAND_RESET, ERROR_CODES["BAD_ADDRESS"], counters=64 + 16)
-        unused = {**aligned, "logits": 3, "flags": 0xFFFF_FFFF ^ kernel.FLAG_WRITE_LOGITS}
-        self.file.command(kernel.COMMAND_RUN, ERROR_CODES["OK"], token_count=0, **unused)
+        self.simple(contract.COMMAND_LOAD, "BAD_ADDRESS", image=IMAGE_ADDRESS + 8)
+        self.file.command(contract.COMMAND_RESET, ERROR_CODES["BAD_ADDRESS"], counters=64 + 16)
+        unused = {**aligned, "logits": 3, "flags": 0xFFFF_FFFF ^ contract.FLAG_WRITE_LOGITS}
+        self.file.command(contract.COMMAND_RUN, ERROR_CODES["OK"], token_count=0, **unused)
         self.run(self.tokens(2))  # after all this the model is still there
 
     def refuse_images(self) -> None:
         """BAD_IMAGE, WRONG_BUILD and LIMIT, one header word wrong at a time."""
-        header = self.image.data[: kernel.HEADER_BYTES].view(np.uint32)
+        header = self.image.data[: contract.HEADER_BYTES].view(np.uint32)
         for error, word, value in wrong_words(
             header, int(self.image.data.size), self.build, len(self.case.layers)
         ):
             changed = header.copy()
             changed[word] = value
             self.file.place(IMAGE_ADDRESS, changed.tobytes())
-            self.simple(kernel.COMMAND_LOAD, error, image=IMAGE_ADDRESS)
-        self.simple(kernel.COMMAND_RUN, "NOT_LOADED", token_count=1)
+            self.simple(contract.COMMAND_LOAD, error, image=IMAGE_ADDRESS)
+        self.simple(contract.COMMAND_RUN, "NOT_LOADED", token_count=1)
         changed = header.copy()
         changed[ignored_words(self.build, len(self.case.layers))] = 0xA5A5_A5A5
         self.file.place(IMAGE_ADDRESS, changed.tobytes())
@@ -243,14 +240,14 @@ class VectorMaker:
         good = self.tokens(5)
         trace = self.reference.run(np.array(good, dtype=np.uint32))
         tokens = self.place_tokens([*good, self.case.vocabulary, *good])
-        results = self.file.allocate(kernel.RESULT_BYTES * 11)
+        results = self.file.allocate(contract.RESULT_BYTES * 11)
         self.file.expect(results, self.records(trace))
         status = ERROR_CODES["BAD_TOKEN"] | 5 << 8
-        self.file.command(kernel.COMMAND_RUN, status, token_count=11, tokens=tokens, results=results)
-        self.simple(kernel.COMMAND_RUN, "NOT_LOADED", token_count=1)
+        self.file.command(contract.COMMAND_RUN, status, token_count=11, tokens=tokens, results=results)
+        self.simple(contract.COMMAND_RUN, "NOT_LOADED", token_count=1)
         self.load()
         self.file.command(
-            kernel.COMMAND_GENERATE,
+            contract.COMMAND_GENERATE,
             ERROR_CODES["BAD_TOKEN"],
             token_count=3,
             tokens=self.place_tokens([0xFFFF_FFFF]),
@@ -260,7 +257,7 @@ class VectorMaker:
 
     def refuse_columns(self) -> None:
         """BAD_COLUMN where the first layer's pointers are wrong: too large, and either column backwards."""
-        header = self.image.data[: kernel.HEADER_BYTES].view(np.uint32)
+        header = self.image.data[: contract.HEADER_BYTES].view(np.uint32)
         neurons = self.case.layers[0]
         tokens = self.tokens(8)
         trace = self.reference.run(np.array(tokens, dtype=np.uint32))
@@ -280,18 +277,18 @@ class VectorMaker:
             self.load()
             if forward == recurrent == 0:
                 continue  # no weights: these pointers are right
-            results = self.file.allocate(kernel.RESULT_BYTES * 8)
+            results = self.file.allocate(contract.RESULT_BYTES * 8)
             if finished:
                 first = self.reference.run(np.array(tokens[:finished], dtype=np.uint32))
                 self.file.expect(results, self.records(first))
             self.file.command(
-                kernel.COMMAND_RUN,
+                contract.COMMAND_RUN,
                 ERROR_CODES["BAD_COLUMN"] | finished << 8,
                 token_count=8,
                 tokens=self.place_tokens(tokens),
                 results=results,
             )
-            self.simple(kernel.COMMAND_RESET, "NOT_LOADED")
+            self.simple(contract.COMMAND_RESET, "NOT_LOADED")
         self.restore()
 
     def restore(self) -> None:

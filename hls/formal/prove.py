@@ -16,9 +16,10 @@ import sys
 import time
 from pathlib import Path
 
-from units import HERE, RTL, UNITS, Unit
+from hls import REPOSITORY
+from hls.formal.units import RTL, UNITS, Unit
 
-BUILDS = HERE.parents[1] / "build" / "formal"
+BUILDS = REPOSITORY / "build" / "formal"
 
 CONFIGURATION = """\
 [tasks]

@@ -1,5 +1,5 @@
 // The kernel without the flat port names: register file, sequencer, image loader, event queue, token interface,
-// counters, and ENGINES engines with an AXI4 port each. hls/scripts/generate.py makes the top module
+// counters, and ENGINES engines with an AXI4 port each. hls/tools/generate.py makes the top module
 // `egret_kernel` around it, with one set of ports per engine under the names that Vitis HLS would give them.
 //
 // Build parameters are described in hls/kernel.json, what the kernel does in docs/formats.md.

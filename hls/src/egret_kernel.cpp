@@ -2,7 +2,7 @@
 
 #include "sequencer.hpp"
 
-// Vitis HLS takes the register names and offsets from here; hls/scripts/check_hls.py holds them against
+// Vitis HLS takes the register names and offsets from here; hls/tools/check_hls.py holds them against
 // hls/kernel.json. With offset=off a port adds no register and counts beats from address 0, so that one port
 // reaches the image, the tokens and the results wherever they are. `depth` is what C/RTL co-simulation maps,
 // in beats.

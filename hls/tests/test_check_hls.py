@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from check_hls import HLS, check_folder
-from hls_check import directives
-from hls_check.source import SourceError
+from hls.tools.check_hls import HLS, check_folder
+from hls.tools.hls_check import directives
+from hls.tools.hls_check.source import SourceError
 
 DESCRIPTION = json.loads((HLS / "kernel.json").read_text(encoding="utf-8"))
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from egret import kernel
+from egret import contract
 from egret.virtual_board import csim_build
 from egret.virtual_board.csim_build import CHECKED, EXACT, csim_bench_path
-from kernel_cases import CASES, Case
-from vectors import VectorMaker, make_vectors
+from hls.csim.vectors import VectorMaker, make_vectors
+from tb.kernel_cases import CASES, Case
 
 SEED = int(os.environ.get("EGRET_SEED", random.SystemRandom().randrange(1 << 31)))
 
@@ -85,14 +85,14 @@ def test_a_wrong_bit_is_found(what: str, tmp_path: Path) -> None:
     given = maker.tokens(1)
     tokens = maker.place_tokens(given)
     trace = maker.reference.run(given)
-    results = maker.file.allocate(kernel.RESULT_BYTES)
+    results = maker.file.allocate(contract.RESULT_BYTES)
     record = bytearray(maker.records(trace))
     if what == "results":
         record[12] ^= 1  # cycles: zero in every record
     if what != "stray":
         maker.file.expect(results, bytes(record))
     maker.file.command(
-        kernel.COMMAND_RUN, 1 if what == "status" else 0, token_count=1, tokens=tokens, results=results
+        contract.COMMAND_RUN, 1 if what == "status" else 0, token_count=1, tokens=tokens, results=results
     )
     vectors = tmp_path / "vectors.bin"
     vectors.write_bytes(maker.file.finish())

@@ -13,20 +13,20 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from egret import kernel
-from egret.boards import board_names, board_profile, is_csim, open_board
-from egret.driver import EgretOverlay
+from egret import contract
+from egret.board.boards import board_names, board_profile, is_csim, open_board
+from egret.board.driver import EgretOverlay
+from egret.board.session import Session
 from egret.errors import EgretError
-from egret.kernel import BOARDS, Board
-from egret.packer import pack
-from egret.reference import ReferenceModel
-from egret.session import Session
-from egret.synthetic import random_checkpoint
+from egret.image.packer import pack
+from egret.profiles import BOARDS, Board
+from egret.reference.model import ReferenceModel
+from egret.synthetic.calibrated import random_checkpoint
 from egret.virtual_board import csim_build
 from egret.virtual_board.csim_model import CsimModel
-from kernel_cases import CASES, Case, make_checkpoint
-from loose_image import loosen
-from vectors import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE
+from hls.csim.vectors import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE
+from tb.kernel_cases import CASES, Case, make_checkpoint
+from tb.loose_image import loosen
 
 SEED = int(os.environ.get("EGRET_SEED", random.SystemRandom().randrange(1 << 31)))
 BASE = 0x1000_0000
@@ -48,27 +48,29 @@ class Bench:
         self.model = CsimModel(replace(BOARDS["pynq-z2"], build=case.build), self.memory, BASE)
 
     def write(self, name: str, value: int) -> None:
-        offset, bits, _ = kernel.REGISTERS[name]
+        offset, bits, _ = contract.REGISTERS[name]
         for word in range(bits // 32):
             self.model.write_register(offset + 4 * word, value >> 32 * word)
 
     def read(self, name: str) -> int:
-        return self.model.read_register(kernel.REGISTERS[name][0])
+        return self.model.read_register(contract.REGISTERS[name][0])
 
     def execute(self, command: int, **arguments: int) -> str:
         """Run a command to its end; return the name of its error."""
         for name, value in {"command": command, "counters": COUNTERS, **arguments}.items():
             self.write(name, value)
         self.write("CTRL", AP_START)
-        return str(kernel.ERRORS[self.read("status") & 0xFF][0])
+        return str(contract.ERRORS[self.read("status") & 0xFF][0])
 
     def load(self) -> str:
-        return self.execute(kernel.COMMAND_LOAD, image=BASE)
+        return self.execute(contract.COMMAND_LOAD, image=BASE)
 
     def run(self, tokens: npt.NDArray[np.uint32], **arguments: int) -> str:
         self.memory[TOKENS - BASE :][: tokens.nbytes] = tokens.view(np.uint8)
         return self.execute(
-            kernel.COMMAND_RUN, token_count=tokens.size, **{"tokens": TOKENS, "results": RESULTS, **arguments}
+            contract.COMMAND_RUN,
+            token_count=tokens.size,
+            **{"tokens": TOKENS, "results": RESULTS, **arguments},
         )
 
     def works(self) -> None:
@@ -77,7 +79,7 @@ class Bench:
         assert self.load() == "OK"
         tokens = np.arange(4, dtype=np.uint32)
         assert self.run(tokens) == "OK"
-        records = self.memory[RESULTS - BASE :][: 4 * kernel.RESULT_BYTES].view(np.uint32).reshape(4, -1)
+        records = self.memory[RESULTS - BASE :][: 4 * contract.RESULT_BYTES].view(np.uint32).reshape(4, -1)
         np.testing.assert_array_equal(records[:, 0], ReferenceModel(self.checkpoint).run(tokens).argmax)
 
 
@@ -93,33 +95,37 @@ def test_block_control(bench: Bench) -> None:
     """AP_DONE and AP_READY clear on read, AP_IDLE stays; status_ctrl clears on read."""
     assert bench.read("CTRL") == AP_IDLE
     assert bench.read("status_ctrl") == 0
-    bench.execute(kernel.COMMAND_QUERY)
+    bench.execute(contract.COMMAND_QUERY)
     assert bench.read("CTRL") == AP_DONE | AP_IDLE | AP_READY
     assert bench.read("CTRL") == AP_IDLE
     assert bench.read("status_ctrl") == 1
     assert bench.read("status_ctrl") == 0
 
 
+def interrupt(bench: Bench) -> bool:
+    return bench.model.interrupt
+
+
 def test_interrupt(bench: Bench) -> None:
     """Enabled globally and by IP_IER, latched in IP_ISR, toggled away."""
-    bench.execute(kernel.COMMAND_QUERY)
-    assert not bench.model.interrupt
+    bench.execute(contract.COMMAND_QUERY)
+    assert not interrupt(bench)
     bench.write("GIER", 1)
     bench.write("IP_IER", 1)
-    bench.execute(kernel.COMMAND_QUERY)
-    assert bench.model.interrupt and bench.model.run(100)
+    bench.execute(contract.COMMAND_QUERY)
+    assert interrupt(bench) and bench.model.run(100)
     assert bench.read("IP_ISR") == 1
     assert bench.read("CTRL") & INTERRUPT
     bench.write("IP_ISR", 1)
-    assert not bench.model.interrupt and bench.read("IP_ISR") == 0
+    assert not interrupt(bench) and bench.read("IP_ISR") == 0
     bench.write("GIER", 0)
-    bench.execute(kernel.COMMAND_QUERY)
-    assert bench.read("IP_ISR") == 1 and not bench.model.interrupt
+    bench.execute(contract.COMMAND_QUERY)
+    assert bench.read("IP_ISR") == 1 and not interrupt(bench)
 
 
 def test_auto_restart(bench: Bench) -> None:
     """The command runs again until the bit is cleared."""
-    bench.write("command", kernel.COMMAND_QUERY)
+    bench.write("command", contract.COMMAND_QUERY)
     bench.write("counters", COUNTERS)
     bench.write("CTRL", AP_START | AUTO_RESTART)
     for _ in range(2):
@@ -132,11 +138,11 @@ def test_auto_restart(bench: Bench) -> None:
 
 
 def test_argument_registers_read_back(bench: Bench) -> None:
-    for number, (name, (_, bits, kind)) in enumerate(kernel.REGISTERS.items()):
+    for number, (name, (_, bits, kind)) in enumerate(contract.REGISTERS.items()):
         if kind == "input":
             value = (0x0123_4567_89AB_CDEF >> number) & ((1 << bits) - 1)
             bench.write(name, value)
-            offset = kernel.REGISTERS[name][0]
+            offset = contract.REGISTERS[name][0]
             words = [bench.model.read_register(offset + 4 * word) for word in range(bits // 32)]
             assert sum(word << 32 * place for place, word in enumerate(words)) == value
 
@@ -154,15 +160,15 @@ def test_two_kernels_are_apart(bench: Bench) -> None:
 
 def test_read_errors(bench: Bench) -> None:
     """READ_ERROR from the header, from every section that LOAD reads, from tokens and from the table."""
-    words = bench.image.data[: kernel.HEADER_BYTES].view(np.uint32)
+    words = bench.image.data[: contract.HEADER_BYTES].view(np.uint32)
     first = [ENGINE_WORDS + HEADER_WORDS_PER_ENGINE * engine for engine in range(bench.case.build.engines)]
     sections = [0, *(int(words[start + field]) for start in first for field in (0, 2, 3))]
     for offset in sections:
         bench.model.set_faulty(range(BASE + offset, BASE + offset + 8))
         assert bench.load() == "READ_ERROR", f"offset {offset:#x}"
-        assert bench.execute(kernel.COMMAND_RESET) == "NOT_LOADED"
+        assert bench.execute(contract.COMMAND_RESET) == "NOT_LOADED"
     bench.works()
-    assert bench.execute(kernel.COMMAND_LOAD, image=BASE + SIZE - 128) == "READ_ERROR"
+    assert bench.execute(contract.COMMAND_LOAD, image=BASE + SIZE - 128) == "READ_ERROR"
     bench.works()
     bench.model.set_faulty(range(TOKENS, TOKENS + 4))
     assert bench.run(np.zeros(1, dtype=np.uint32)) == "READ_ERROR"
@@ -183,12 +189,12 @@ def test_write_errors(bench: Bench) -> None:
         assert bench.load() == "OK"
         tokens = np.arange(count, dtype=np.uint32)
         bench.model.set_faulty(range(target, target + 32))
-        assert bench.run(tokens, flags=kernel.FLAG_WRITE_LOGITS, logits=LOGITS) == "WRITE_ERROR"
+        assert bench.run(tokens, flags=contract.FLAG_WRITE_LOGITS, logits=LOGITS) == "WRITE_ERROR"
         assert bench.read("status") >> 8 == at
         bench.write("flags", 0)
         bench.model.set_faulty(None)
         assert bench.run(tokens) == "NOT_LOADED"
-    for command in (kernel.COMMAND_QUERY, kernel.COMMAND_RUN):
+    for command in (contract.COMMAND_QUERY, contract.COMMAND_RUN):
         assert bench.load() == "OK"
         bench.model.set_faulty(range(COUNTERS, COUNTERS + 8))
         assert bench.execute(command) == "WRITE_ERROR"
@@ -204,8 +210,8 @@ def test_columns_may_be_longer_than_they_need(bench: Bench) -> None:
     for image in (bench.image, loosen(bench.image)):
         bench.memory[: image.data.size] = image.data
         assert bench.load() == "OK" and bench.run(tokens) == "OK"
-        words.append(bench.memory[RESULTS - BASE :][: 6 * kernel.RESULT_BYTES].copy())
-        first, count = kernel.COUNTERS["beats"]
+        words.append(bench.memory[RESULTS - BASE :][: 6 * contract.RESULT_BYTES].copy())
+        first, count = contract.COUNTERS["beats"]
         beats.append(bench.memory[COUNTERS - BASE + 8 * first :][: 8 * count].view(np.uint64).sum())
     np.testing.assert_array_equal(words[0], words[1], f"seed {SEED}")
     assert beats[0] < beats[1]
@@ -216,16 +222,16 @@ def test_nothing_outside_is_touched(bench: Bench) -> None:
     assert bench.load() == "OK"
     read, written = bench.model.take_accesses()
     assert read.start == BASE and read.stop <= BASE + bench.image.data.size
-    assert (written.start, written.stop) == (COUNTERS, COUNTERS + kernel.COUNTERS_BYTES)
+    assert (written.start, written.stop) == (COUNTERS, COUNTERS + contract.COUNTERS_BYTES)
     before = bench.memory[: bench.image.data.size].copy()
     assert bench.run(np.arange(7, dtype=np.uint32)) == "OK"
     read, written = bench.model.take_accesses()
     assert BASE <= read.start and read.stop == TOKENS + 64
-    assert written.start == RESULTS and written.stop == COUNTERS + kernel.COUNTERS_BYTES
+    assert written.start == RESULTS and written.stop == COUNTERS + contract.COUNTERS_BYTES
     np.testing.assert_array_equal(bench.memory[: before.size], before)
     assert bench.run(np.zeros(17, dtype=np.uint32)) == "OK"
     assert bench.model.take_accesses()[0].stop == TOKENS + 128
-    assert bench.execute(kernel.COMMAND_GENERATE, token_count=17) == "OK"
+    assert bench.execute(contract.COMMAND_GENERATE, token_count=17) == "OK"
     assert bench.model.take_accesses()[0].stop == TOKENS + 64
 
 
@@ -262,6 +268,7 @@ def test_driver_runs_it(opened: SimpleNamespace) -> None:
         assert run.counters.macs == trace.macs.sum()
         assert run.counters.cycles == 0, "the C++ knows no time"
         if run.logits is not None:
+            assert trace.logits is not None
             np.testing.assert_array_equal(run.logits, trace.logits)
 
 

@@ -8,21 +8,24 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = ROOT / "hls" / "scripts"
+from hls import REPOSITORY as ROOT
 
 
 def slang(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run slang.py."""
     return subprocess.run(
-        [sys.executable, SCRIPTS / "slang.py", *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "hls.tools.slang", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
     )
 
 
 @pytest.mark.parametrize("engines", [1, 2])
 def test_kernel_and_benches_are_clean(engines: int, tmp_path: Path) -> None:
-    generate = [sys.executable, SCRIPTS / "generate.py", "--top", str(engines), "--output", tmp_path]
-    subprocess.run(generate, check=True, capture_output=True)
+    generate = [sys.executable, "-m", "hls.tools.generate", "--top", str(engines), "--output", str(tmp_path)]
+    subprocess.run(generate, check=True, capture_output=True, cwd=ROOT)
     rtl = sorted((ROOT / "hls" / "rtl").glob("*.sv"), key=lambda path: not path.stem.endswith("_pkg"))
     result = slang(*rtl, tmp_path / "egret_kernel.sv", *sorted((ROOT / "tb").glob("*.sv")))
     assert result.returncode == 0, result.stdout + result.stderr

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from generators.description import Description
-from synthesis.expected import block_memories
-from synthesis.netlist import Netlist, NetlistError, plain_name, unit_of
-from synthesis.parts import PARTS, XC7Z020, part_of
-from synthesis.paths import longest_paths
-from synthesis.report import Limits, Report
-from synthesis.resources import Resources, by_module, by_unit, memories_outside_block_memory
-
-HLS = Path(__file__).resolve().parents[1]
+from hls import HLS
+from hls.tools.generators.description import Description
+from hls.tools.synthesis.expected import block_memories
+from hls.tools.synthesis.netlist import Netlist, NetlistError, plain_name, unit_of
+from hls.tools.synthesis.parts import PARTS, XC7Z020, part_of
+from hls.tools.synthesis.paths import longest_paths
+from hls.tools.synthesis.report import Limits, Report
+from hls.tools.synthesis.resources import Resources, by_module, by_unit, memories_outside_block_memory
 
 
 def cell(

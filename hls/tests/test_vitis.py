@@ -8,13 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import build_hls
-import hls_job
 import pytest
 
 from bitstreams import REPOSITORY, vivado_inputs
 from bitstreams.tests import tcl
 from bitstreams.tests.recorder import BOARDS, DESCRIPTION
+from hls.tools.vitis import build_hls, hls_job
 
 BUILD_HLS = Path(build_hls.__file__)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from egret.checkpoint import Checkpoint
-    from egret.image import ModelImage
+    from egret.image.model_image import ModelImage
     from egret.network import Network
 
 __all__ = ["open"]
@@ -33,8 +33,8 @@ def open(
     model: a quantised checkpoint or a packed image, or the path of one. board: a name of `egret boards`;
     "auto" is the board that the program runs on, and on a PC the virtual PYNQ-Z2. chunk: tokens per start of
     the kernel (default 16; 1 for tokens that come one by one). bitfile and profile: those of
-    egret.boards.open_board(). Raises EgretError for a model, a board or a bitstream that is not there or does
-    not fit the other, and RunError for a board that does not work.
+    egret.board.boards.open_board(). Raises EgretError for a model, a board or a bitstream that is not there
+    or does not fit the other, and RunError for a board that does not work.
     """
     from egret.network import open_network
 

@@ -10,7 +10,7 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from egret.kernel import GATE_INPUT_BITS, GATE_INPUT_FRACTION_BITS, GATE_OUTPUT_FRACTION_BITS
+from egret.contract import GATE_INPUT_BITS, GATE_INPUT_FRACTION_BITS, GATE_OUTPUT_FRACTION_BITS
 
 GATE_INDEX_OFFSET = 1 << (GATE_INPUT_BITS - 1)
 """Gate tables hold index i at position i + GATE_INDEX_OFFSET."""

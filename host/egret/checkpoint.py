@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from egret.archive import parse_json, read_arrays
+from egret.contract import EVENT_BITS, SUM_FRACTION_BITS, THRESHOLD_MINIMUM
 from egret.errors import EgretError
 from egret.files import write_atomically
-from egret.kernel import EVENT_BITS, SUM_FRACTION_BITS, THRESHOLD_MINIMUM
 from egret.matrices import INPUT, Matrix, network_matrices
 
 FORMAT = "egret-checkpoint-1"

@@ -1,4 +1,4 @@
-"""The command line, `egret`. The commands are in egret.commands, which is imported when one is to run."""
+"""The command line, `egret`. What a command needs (egret.commands) is imported when it is to run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    from egret.commands import make_parser
+    from egret.commands.parser import make_parser
 
     try:
         parsed = make_parser().parse_args(arguments)

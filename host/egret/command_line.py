@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from egret.errors import EgretError, RunError
-from egret.printable import printable
+from egret.text.printable import printable
 
 FINE, BOARD_FAILED, WRONG_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 """Exit statuses, for scripts. BOARD_FAILED: the board fails, differs from the reference model, or fails a

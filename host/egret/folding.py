@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from egret.arithmetic import exact_float_type
 from egret.checkpoint import Checkpoint
-from egret.kernel import SUM_BITS, SUM_FRACTION_BITS
+from egret.contract import SUM_BITS, SUM_FRACTION_BITS
 
 _CHUNK_WORDS = 1024  # words folded at once: bounds the memory beside the table itself to a few dozen MB
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from egret.measurement import Run
+from egret.board.results import Run
 from egret.sampling import Sampler
 
 if TYPE_CHECKING:  # a session needs pynq, which a PC may lack where no board is opened
-    from egret.session import Session
+    from egret.board.session import Session
 
 
 def ignore(token: int) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 from pathlib import Path
 
-from egret.kernel import FORMAT_VERSION, KERNEL_VERSION
+from egret.contract import FORMAT_VERSION, KERNEL_VERSION
 
-CHECKOUT = Path(__file__).resolve().parents[2]
+CHECKOUT = next(
+    (folder for folder in Path(__file__).resolve().parents if (folder / "pyproject.toml").is_file()), Path()
+)
 """The folder with pyproject.toml where this package runs from a checkout, editable or by PYTHONPATH."""
 
 

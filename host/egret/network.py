@@ -15,19 +15,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from egret.board.open_session import open_model
+from egret.board.results import Counters, Run
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
-from egret.image import ModelImage
-from egret.image_header import CHECKSUM_WORD
-from egret.kernel import Board
-from egret.measurement import Counters, Run
-from egret.models import load_model, vocabulary_of
-from egret.opening import open_model
+from egret.image.header import CHECKSUM_WORD
+from egret.image.model_file import load_model, vocabulary_of
+from egret.image.model_image import ModelImage
+from egret.profiles import Board
 from egret.sampling import Sampler
-from egret.text import Vocabulary
+from egret.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # a session needs pynq, which is asked for when a board is opened
-    from egret.session import Session
+    from egret.board.session import Session
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +165,7 @@ class Network:
         an async iterator, a chunk at a time. One stream at a time: a second one, begun while a chunk is under
         way, gets a RunError and harms nothing. A task that is cancelled loses the state; reset() goes on.
         """
-        from egret import async_runs
+        from egret.board import async_runs
 
         self._check_state()
         async for piece in _async_pieces(tokens, self._session.chunk):
@@ -175,7 +175,7 @@ class Network:
 
     async def agenerate(self, first_token: int, count: int, logits: bool = False) -> AsyncIterator[Step]:
         """As generate() without drawing, for asyncio; see astream()."""
-        from egret import async_runs
+        from egret.board import async_runs
 
         self._check_state()
         async for part in async_runs.stream_generate(self._session, first_token, count, logits):

@@ -11,8 +11,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from egret.contract import SUM_FRACTION_BITS
 from egret.errors import EgretError
-from egret.kernel import SUM_FRACTION_BITS
 
 
 class Sampler:

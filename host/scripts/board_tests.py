@@ -21,7 +21,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from egret.installation import CHECKOUT as ROOT
+
 BUILD = ROOT / "build"
 
 # Newer versions of these have no 32-bit build, or need another Python than the image's.

@@ -4,7 +4,7 @@ The real driver and pynq run, with the virtual board's registers and buffers; in
 that answers at once, whose own time is not counted. So all that is measured is Python, in processor time, and
 the least of several repeats: what else the machine does only adds to it.
 
-    python host/scripts/host_overhead.py
+    python -m host.scripts.host_overhead
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 import pynq
 
-from egret import kernel as contract
-from egret.build_words import words_of
-from egret.driver import EgretOverlay
-from egret.kernel import BOARDS, Board
+from egret import contract
+from egret.board.driver import EgretOverlay
+from egret.board.identity import words_of
+from egret.board.session import IDENTITY, Session
+from egret.image.packer import pack
 from egret.network import Network
-from egret.packer import pack
-from egret.session import IDENTITY, Session
-from egret.synthetic import random_checkpoint
+from egret.profiles import BOARDS, Board
+from egret.synthetic.calibrated import random_checkpoint
 from egret.virtual_board.device import VirtualDevice
 
 CHUNKS = (1, 16, 256)

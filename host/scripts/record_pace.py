@@ -10,10 +10,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from egret.board.open_session import open_kernel
 from egret.errors import RunError
-from egret.first_contact import RECORD, FirstContact, Pace, read_record
-from egret.kernel import BOARDS
-from egret.opening import open_kernel
+from egret.profiles import BOARDS
+from egret.self_test.first_contact import RECORD, FirstContact, Pace, read_record
 
 
 def measure(board: str) -> Pace:

@@ -1,4 +1,4 @@
-"""Gives mutated model images to the loader: `make fuzz`, or `python host/tests/fuzz_images.py --help`.
+"""Gives mutated model images to the loader: `make fuzz`, or `python -m host.tests.fuzz_images --help`.
 
 Every image must be refused with an EgretError, or be sound: then each of its sections holds the very bytes
 that packing its content gives, so that nothing in it was overlooked. Damage that the checksum does not follow
@@ -15,13 +15,13 @@ import tracemalloc
 from collections import Counter
 
 import numpy as np
-from image_mutations import Bytes, base_images, mutate
-from unpacking import UnpackedModel, unpack
 
-from egret.columns import encode_columns
 from egret.errors import EgretError
-from egret.image import ModelImage
-from egret.image_checks import PADDING_THRESHOLD, image_checksum
+from egret.image.checks import PADDING_THRESHOLD, image_checksum
+from egret.image.columns import encode_columns
+from egret.image.model_image import ModelImage
+from host.tests.support.image_mutations import Bytes, base_images, mutate
+from host.tests.support.unpacking import UnpackedModel, unpack
 
 FRACTION_BITS_MINIMUM = 3
 MEMORY_FACTOR, MEMORY_FLOOR = 32, 4 << 20

@@ -7,17 +7,17 @@ import json
 import numpy as np
 import pytest
 
-from egret.account_table import account_table
-from egret.accounting import Account, account
-from egret.boards import board_profile
+from egret.account.account import Account, account
+from egret.account.matrices import MatrixAccount, account_matrices
+from egret.account.table import account_table
+from egret.board.boards import board_profile
+from egret.board.results import Counters, Run
 from egret.errors import EgretError
-from egret.kernel import Board, Build
-from egret.layout import Layout
-from egret.matrix_account import MatrixAccount, account_matrices
-from egret.measurement import Counters, Run
-from egret.packer import pack
-from egret.reference import ReferenceModel
-from egret.synthetic import random_checkpoint
+from egret.image.layout import Layout
+from egret.image.packer import pack
+from egret.profiles import Board, Build
+from egret.reference.model import ReferenceModel
+from egret.synthetic.calibrated import random_checkpoint
 
 SEED = 30
 BUILD = Build(engines=2, lanes=5, bus_bytes=8)

@@ -7,15 +7,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from egret.accumulator_bounds import AccumulatorReach, check_accumulators
 from egret.checkpoint import Checkpoint
-from egret.column_sums import row_weight_sums
 from egret.errors import EgretError
-from egret.image import ModelImage
-from egret.image_checks import image_checksum
-from egret.kernel import Build
-from egret.packer import pack
-from egret.synthetic import extreme_checkpoint, random_checkpoint
+from egret.image.bounds import AccumulatorReach, check_accumulators
+from egret.image.checks import image_checksum
+from egret.image.model_image import ModelImage
+from egret.image.packer import pack
+from egret.image.row_sums import row_weight_sums
+from egret.profiles import Build
+from egret.synthetic.calibrated import extreme_checkpoint, random_checkpoint
 
 BUILDS = (
     Build(),
@@ -62,7 +62,7 @@ def test_the_sums_do_not_depend_on_how_many_beats_are_looked_at_together(
     matrix = image.matrices()[1]
     whole = row_weight_sums(image, matrix)
     for beats in (1, 7, 64):
-        monkeypatch.setattr("egret.image_sections._BEATS_AT_ONCE", beats)
+        monkeypatch.setattr("egret.image.sections._BEATS_AT_ONCE", beats)
         np.testing.assert_array_equal(row_weight_sums(image, matrix), whole, str(beats))
 
 

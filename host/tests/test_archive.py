@@ -14,7 +14,7 @@ from egret.archive import MOST_BYTES, parse_json, read_arrays
 from egret.checkpoint import FORMAT, Checkpoint
 from egret.cli import main
 from egret.errors import EgretError
-from egret.synthetic import random_checkpoint
+from egret.synthetic.calibrated import random_checkpoint
 
 
 def npy(array: np.ndarray) -> bytes:

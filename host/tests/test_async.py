@@ -9,20 +9,20 @@ from collections.abc import AsyncIterator, Iterator
 
 import numpy as np
 import pytest
-from modelled_board import OFFSETS, ModelledBoard
-from small_network import small_checkpoint
 
 import egret
-from egret import async_runs, interrupt
-from egret import kernel as contract
+from egret import contract
+from egret.board import async_runs, interrupt
+from egret.board.driver import EgretKernel, KernelError
+from egret.board.results import Run
+from egret.board.session import Session
 from egret.checkpoint import Checkpoint
-from egret.driver import EgretKernel, KernelError
 from egret.errors import EgretError, RunError
-from egret.kernel import BOARDS
-from egret.measurement import Run
-from egret.packer import pack
-from egret.reference import ReferenceModel
-from egret.session import Session
+from egret.image.packer import pack
+from egret.profiles import BOARDS
+from egret.reference.model import ReferenceModel
+from host.tests.support.modelled_board import OFFSETS, ModelledBoard
+from host.tests.support.small_network import small_checkpoint
 
 SEED = 83
 BUILD = BOARDS["pynq-z2"].build

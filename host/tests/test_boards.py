@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from egret import boards, real_board
-from egret.boards import board_names, board_profile, open_board
+from egret.board import boards
+from egret.board import real as real_board
+from egret.board.boards import board_names, board_profile, open_board
 from egret.errors import EgretError
-from egret.kernel import BOARDS, Build
+from egret.installation import CHECKOUT
+from egret.profiles import BOARDS, Build
 
 
 def test_every_board_can_be_virtual_too() -> None:
@@ -143,7 +145,7 @@ def test_a_missing_bitstream_is_named_with_the_command_that_builds_it(
 
 
 def test_the_bitstream_is_looked_for_in_the_checkout(on_a_pynq_z2: FakeDevice) -> None:
-    expected = Path(boards.__file__).resolve().parents[2] / "bitstreams" / "pynq-z2" / "egret.bit"
+    expected = CHECKOUT / "bitstreams" / "pynq-z2" / "egret.bit"
     if expected.is_file():
         pytest.skip("there is one")
     with pytest.raises(EgretError, match=str(expected)), open_board("auto"):
@@ -185,7 +187,7 @@ def test_an_older_pynq_that_knows_no_remote_boards_is_said(monkeypatch: pytest.M
 
 def test_what_pynq_cannot_load_is_a_sentence(on_a_pynq_z2: FakeDevice, tmp_path: Path) -> None:
     pytest.importorskip("pynq")
-    from egret.driver import load_overlay
+    from egret.board.driver import load_overlay
     from egret.errors import RunError
 
     with pytest.raises(RunError, match="pynq cannot load .*egret.bit .*does not exist"):

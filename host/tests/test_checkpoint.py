@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from egret.checkpoint import Checkpoint, Layer
 from egret.errors import EgretError
-from egret.synthetic import extreme_checkpoint
+from egret.synthetic.calibrated import extreme_checkpoint
 
 Change = Callable[[Checkpoint], Any]
 

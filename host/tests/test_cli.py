@@ -12,24 +12,26 @@ from typing import Any
 
 import numpy as np
 import pytest
-from modelled_board import ModelledBoard
 
-from egret import cli, command_line, commands, opening
-from egret import kernel as contract
+from egret import cli, command_line, contract
+from egret.board import open_session as opening
+from egret.board.driver import EgretKernel
+from egret.board.session import Session
 from egret.checkpoint import Checkpoint
 from egret.cli import main
-from egret.driver import EgretKernel
+from egret.commands import parser as commands
 from egret.errors import RunError
 from egret.generation import Generation
-from egret.image import ModelImage
-from egret.kernel import BOARDS, Board
-from egret.packer import pack
-from egret.reference import ReferenceModel
+from egret.image.model_image import ModelImage
+from egret.image.packer import pack
+from egret.installation import CHECKOUT
+from egret.profiles import BOARDS, Board
+from egret.reference.comparison import ReferenceCheck
+from egret.reference.model import ReferenceModel
 from egret.sampling import Sampler
-from egret.session import Session
-from egret.synthetic import random_checkpoint
-from egret.text import Vocabulary
-from egret.watching import ReferenceCheck
+from egret.synthetic.calibrated import random_checkpoint
+from egret.text.vocabulary import Vocabulary
+from host.tests.support.modelled_board import ModelledBoard
 
 SEED = 40
 BOARD = BOARDS["pynq-z2"]
@@ -355,7 +357,7 @@ def test_every_command_teaches(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_the_exit_statuses_are_those_that_the_documents_list() -> None:
-    readme = (Path(cli.__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+    readme = ((CHECKOUT / "host") / "README.md").read_text(encoding="utf-8")
     table = readme.split("| exit status |")[1].split("\n\n")[0]
     listed = [int(status) for row in table.splitlines()[2:] for status in row.split("|")[1].split(",")]
     assert listed == [

@@ -10,18 +10,19 @@ from typing import Any
 
 import pytest
 
+from egret.installation import CHECKOUT
+
 pytest.importorskip("pynq", reason="pynq sets the clock")
 
 import pynq
 
-from egret.boards import open_board
-from egret.clock import LARGEST_DIVISOR, divisors, set_clock
-from egret.driver import EgretOverlay
-from egret.installation import CHECKOUT
-from egret.kernel import BOARDS, Board
+from egret.board.boards import open_board
+from egret.board.clock import LARGEST_DIVISOR, divisors, set_clock
+from egret.board.driver import EgretOverlay
+from egret.profiles import BOARDS, Board
 from egret.virtual_board.registers import StoredRegisters
-from hls.scripts.generators.description import Description
-from hls.scripts.generators.hwh import handoff
+from hls.tools.generators.description import Description
+from hls.tools.generators.hwh import handoff
 
 SLCR = (0xF800_0000, 0x1000)
 CRL = (0xFF5E_0000, 0x1000)

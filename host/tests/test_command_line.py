@@ -12,16 +12,17 @@ from pathlib import Path
 import pytest
 
 from egret import command_line
-from egret.boards import board_names, board_profile
+from egret.board.boards import board_names, board_profile
 from egret.cli import main
 from egret.errors import EgretError
-from egret.outline import outline
-from egret.printable import printable
-from egret.synthetic import random_checkpoint
-from egret.text import Vocabulary
-from egret.word_stream import WordStream
+from egret.installation import CHECKOUT
+from egret.synthetic.calibrated import random_checkpoint
+from egret.text.outline import outline
+from egret.text.printable import printable
+from egret.text.vocabulary import Vocabulary
+from egret.text.word_stream import WordStream
 
-HOST = Path(command_line.__file__).resolve().parents[1]
+HOST = CHECKOUT / "host"
 ESCAPE = "\x1b]0;owned\x07\x1b[31m"
 
 
@@ -86,7 +87,7 @@ def test_sigterm_leaves_no_folder_that_was_compiling(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     program = (
         "from egret.command_line import process\n"
-        "from egret.kernel import Build\n"
+        "from egret.contract import Build\n"
         "from egret.virtual_board.build import library_path\n"
         "process(lambda _: print(library_path(Build())))\n"
     )

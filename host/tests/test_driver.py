@@ -9,19 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from modelled_board import BASE, ModelledBoard
 
-from egret import kernel as contract
-from egret.boards import open_board
+from egret import contract
+from egret.board.boards import open_board
+from egret.board.driver import EgretKernel, EgretOverlay, KernelError
+from egret.board.session import Session
 from egret.checkpoint import Checkpoint
-from egret.driver import EgretKernel, EgretOverlay, KernelError
 from egret.errors import EgretError, RunError
-from egret.image import ModelImage
-from egret.kernel import Build
-from egret.packer import pack
-from egret.reference import ReferenceModel
-from egret.session import Session
-from egret.synthetic import random_checkpoint
+from egret.image.model_image import ModelImage
+from egret.image.packer import pack
+from egret.profiles import Build
+from egret.reference.model import ReferenceModel
+from egret.synthetic.calibrated import random_checkpoint
+from host.tests.support.modelled_board import BASE, ModelledBoard
 
 SEED = 20
 VOCABULARY = 37  # no multiple of the lanes of all engines, so that the last group is part padding

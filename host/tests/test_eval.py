@@ -11,14 +11,13 @@ import pytest
 
 pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 
-from small_network import small_checkpoint
-
 from egret.checkpoint import Checkpoint
 from egret.cli import main
-from egret.eval_command import _writing
-from egret.kernel import BOARDS
-from egret.packer import pack
-from egret.reference import ReferenceModel
+from egret.commands.eval import _writing
+from egret.image.packer import pack
+from egret.profiles import BOARDS
+from egret.reference.model import ReferenceModel
+from host.tests.support.small_network import small_checkpoint
 
 SEED = 61
 BUILD = BOARDS["pynq-z2"].build

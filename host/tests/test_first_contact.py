@@ -10,13 +10,14 @@ import pytest
 
 pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 
-from egret import first_contact
-from egret.boards import open_board
+from egret.board.boards import open_board
+from egret.board.driver import EgretKernel, EgretOverlay
+from egret.board.open_session import open_kernel
 from egret.cli import main
-from egret.driver import EgretKernel, EgretOverlay
-from egret.first_contact import FirstContact, compare_pace, read_record
-from egret.kernel import BOARDS, REGISTERS
-from egret.opening import open_kernel
+from egret.contract import REGISTERS
+from egret.profiles import BOARDS
+from egret.self_test import first_contact
+from egret.self_test.first_contact import FirstContact, compare_pace, read_record
 
 STAGES = ["clock", "register port", "kernel", "write port", "read port", "all ports"]
 

@@ -11,7 +11,7 @@ from egret import folding
 from egret.arithmetic import round_shift
 from egret.checkpoint import Checkpoint
 from egret.folding import fold_table
-from egret.synthetic import extreme_checkpoint, random_checkpoint
+from egret.synthetic.calibrated import extreme_checkpoint, random_checkpoint
 
 
 def plain_table(checkpoint: Checkpoint) -> list[list[list[int]]]:

@@ -7,12 +7,12 @@ import random
 
 import numpy as np
 import pytest
-from fuzz_images import Accepted, fuzz, outcome
-from image_mutations import MUTATIONS, base_images, repair
 
-import egret.image
+import egret.image.model_image
 from egret.errors import EgretError
-from egret.image import ModelImage
+from egret.image.model_image import ModelImage
+from host.tests.fuzz_images import Accepted, fuzz, outcome
+from host.tests.support.image_mutations import MUTATIONS, base_images, repair
 
 SEED = int(os.environ.get("EGRET_SEED", random.SystemRandom().randrange(1 << 31)))
 
@@ -28,13 +28,13 @@ def test_no_mutated_image_is_accepted_unless_sound() -> None:
 
 def test_a_loader_that_checks_no_content_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The fuzzer can fail: without these checks it finds a crash or an unsound image at once."""
-    monkeypatch.setattr(egret.image, "check_content", lambda image: None)
+    monkeypatch.setattr(egret.image.model_image, "check_content", lambda image: None)
     with pytest.raises(Accepted, match=rf"image \d+ of seed {SEED} \(\w+\): "):
         fuzz(SEED, 300)
 
 
 def test_a_loader_that_checks_no_checksum_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(egret.image, "check_envelope", lambda data: None)
+    monkeypatch.setattr(egret.image.model_image, "check_envelope", lambda data: None)
     with pytest.raises(Accepted, match=rf"image \d+ of seed {SEED} \(\w+\): "):
         fuzz(SEED, 300)
 

@@ -11,15 +11,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from image_mutations import mutate
 
-from egret import kernel
-from egret.kernel import BOARDS
-from egret.packer import pack
-from egret.reference import ReferenceModel
+from egret import contract
+from egret.image.packer import pack
+from egret.profiles import BOARDS
+from egret.reference.model import ReferenceModel
 from egret.virtual_board import csim_build
 from egret.virtual_board.csim_model import CsimModel
-from kernel_cases import CASES, make_checkpoint
+from host.tests.support.image_mutations import mutate
+from tb.kernel_cases import CASES, make_checkpoint
 
 SEED = int(os.environ.get("EGRET_SEED", random.SystemRandom().randrange(1 << 31)))
 SIZE = 1 << 20
@@ -44,26 +44,26 @@ class Kernel:
 
     def execute(self, command: int, **arguments: int) -> int:
         for name, value in {"command": command, "counters": COUNTERS, **arguments}.items():
-            offset, bits, _ = kernel.REGISTERS[name]
+            offset, bits, _ = contract.REGISTERS[name]
             for word in range(bits // 32):
                 self.model.write_register(offset + 4 * word, value >> 32 * word)
-        self.model.write_register(kernel.REGISTERS["CTRL"][0], 1)
-        return self.model.read_register(kernel.REGISTERS["status"][0]) & 0xFF
+        self.model.write_register(contract.REGISTERS["CTRL"][0], 1)
+        return self.model.read_register(contract.REGISTERS["status"][0]) & 0xFF
 
     def load(self, data: np.ndarray) -> int:
         self.memory[IMAGE - BASE :][:IMAGE_ROOM] = 0
         self.memory[IMAGE - BASE :][: data.size] = data
-        return self.execute(kernel.COMMAND_LOAD, image=IMAGE)
+        return self.execute(contract.COMMAND_LOAD, image=IMAGE)
 
     def run(self) -> int:
         self.memory[TOKENS - BASE :][: self.tokens.nbytes] = self.tokens.view(np.uint8)
-        return self.execute(kernel.COMMAND_RUN, token_count=COUNT, tokens=TOKENS, results=RESULTS)
+        return self.execute(contract.COMMAND_RUN, token_count=COUNT, tokens=TOKENS, results=RESULTS)
 
     def check_works(self) -> None:
         assert self.load(self.image.data) == 0
         assert self.run() == 0
         records = (
-            self.memory[RESULTS - BASE :][: COUNT * kernel.RESULT_BYTES].view(np.uint32).reshape(COUNT, -1)
+            self.memory[RESULTS - BASE :][: COUNT * contract.RESULT_BYTES].view(np.uint32).reshape(COUNT, -1)
         )
         np.testing.assert_array_equal(records[:, 0], ReferenceModel(self.checkpoint).run(self.tokens).argmax)
 
@@ -85,17 +85,17 @@ def test_mutated_images_do_no_harm(name: str) -> None:
             continue
         bench.model.take_accesses()
         loading = bench.load(data)
-        assert loading in kernel.ERRORS, place
+        assert loading in contract.ERRORS, place
         running = bench.run()
-        assert running in kernel.ERRORS, place
+        assert running in contract.ERRORS, place
         read, written = bench.model.take_accesses()
         end = IMAGE + max(
-            data.size, kernel.HEADER_BYTES, int(bench.memory[IMAGE + 8 - BASE :][:4].view("<u4")[0])
+            data.size, contract.HEADER_BYTES, int(bench.memory[IMAGE + 8 - BASE :][:4].view("<u4")[0])
         )
         assert TOKENS <= read.start and read.stop <= end, place
-        assert RESULTS <= written.start and written.stop <= COUNTERS + kernel.COUNTERS_BYTES, place
+        assert RESULTS <= written.start and written.stop <= COUNTERS + contract.COUNTERS_BYTES, place
         if loading:
-            assert kernel.ERRORS[running][0] == "NOT_LOADED", place
+            assert contract.ERRORS[running][0] == "NOT_LOADED", place
         loaded += loading == 0
         if number % 25 == 0:
             bench.check_works()

@@ -1,4 +1,4 @@
-"""What hls/scripts/generate.py makes agrees with hls/kernel.json and with the numbers in NumPy."""
+"""What hls/tools/generate.py makes agrees with hls/kernel.json and with the numbers in NumPy."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from egret import kernel
+from egret import contract
 from egret.arithmetic import SIGMOID, TANH
 from egret.errors import EgretError
+from egret.installation import CHECKOUT as REPOSITORY
+from egret.profiles import BOARDS, Build
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-GENERATE = REPOSITORY / "hls" / "scripts" / "generate.py"
 DESCRIPTION: dict[str, Any] = json.loads((REPOSITORY / "hls" / "kernel.json").read_text(encoding="utf-8"))
 PACKAGE = (REPOSITORY / "hls" / "rtl" / "egret_pkg.sv").read_text(encoding="utf-8")
 
 
-def run_generate(*arguments: str, script: Path = GENERATE) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(script), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run_generate(*arguments: str, root: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "hls.tools.generate", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
 
 
 def package_constant(name: str) -> int:
@@ -49,21 +49,20 @@ def test_the_committed_files_are_what_would_be_generated() -> None:
 )
 def test_the_check_sees_a_change_of_the_description(tmp_path: Path, old: str, new: str) -> None:
     shutil.copytree(REPOSITORY / "hls", tmp_path / "hls")
-    for name in ("host/egret/kernel.py", "host/egret/virtual_board", "docs/registers.md", "docs/image.md"):
+    for name in ("host/egret/contract.py", "host/egret/virtual_board", "docs/registers.md", "docs/image.md"):
         source, target = REPOSITORY / name, tmp_path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(source, target) if source.is_dir() else shutil.copy(source, target)
-    script = tmp_path / "hls" / "scripts" / "generate.py"
-    assert run_generate("--check", script=script).returncode == 0
+    assert run_generate("--check", root=tmp_path).returncode == 0
     description = tmp_path / "hls" / "kernel.json"
     text = description.read_text(encoding="utf-8")
     assert old in text
     description.write_text(text.replace(old, new), encoding="utf-8")
-    result = run_generate("--check", script=script)
+    result = run_generate("--check", root=tmp_path)
     assert result.returncode == 1
-    assert "run hls/scripts/generate.py" in result.stderr
-    assert run_generate(script=script).returncode == 0
-    assert run_generate("--check", script=script).returncode == 0
+    assert "run 'make generate'" in result.stderr
+    assert run_generate(root=tmp_path).returncode == 0
+    assert run_generate("--check", root=tmp_path).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -84,7 +83,7 @@ def test_a_description_that_contradicts_itself_is_refused(
     text = description.read_text(encoding="utf-8")
     assert old in text
     description.write_text(text.replace(old, new), encoding="utf-8")
-    result = run_generate(script=tmp_path / "hls" / "scripts" / "generate.py")
+    result = run_generate(root=tmp_path)
     assert result.returncode != 0
     assert words in result.stderr
     assert "Traceback" not in result.stderr
@@ -105,8 +104,8 @@ def test_the_gate_tables_are_those_of_the_arithmetic(module: str, table: np.ndar
 
 
 def test_registers_agree_in_python_and_systemverilog() -> None:
-    assert list(kernel.REGISTERS) == [register["name"] for register in DESCRIPTION["registers"]]
-    for name, (offset, bits, _) in kernel.REGISTERS.items():
+    assert list(contract.REGISTERS) == [register["name"] for register in DESCRIPTION["registers"]]
+    for name, (offset, bits, _) in contract.REGISTERS.items():
         if bits == 64:
             assert package_constant(f"REG_{name.upper()}_1") == offset
             assert package_constant(f"REG_{name.upper()}_2") == offset + 4
@@ -115,25 +114,25 @@ def test_registers_agree_in_python_and_systemverilog() -> None:
 
 
 def test_codes_and_counters_agree_in_python_and_systemverilog() -> None:
-    for code, (name, _) in kernel.ERRORS.items():
-        assert package_constant(f"ERROR_{name}") == code == getattr(kernel, f"ERROR_{name}")
-    for name, (word, _) in kernel.COUNTERS.items():
+    for code, (name, _) in contract.ERRORS.items():
+        assert package_constant(f"ERROR_{name}") == code == getattr(contract, f"ERROR_{name}")
+    for name, (word, _) in contract.COUNTERS.items():
         assert package_constant(f"COUNTER_{name.upper()}") == word
     for name, value in DESCRIPTION["commands"].items():
-        assert package_constant(f"COMMAND_{name}") == value == getattr(kernel, f"COMMAND_{name}")
+        assert package_constant(f"COMMAND_{name}") == value == getattr(contract, f"COMMAND_{name}")
     for name, mask in DESCRIPTION["flags"].items():
-        assert 1 << package_constant(f"FLAG_{name}") == mask == getattr(kernel, f"FLAG_{name}")
-    assert package_constant("IMAGE_MAGIC") == kernel.MAGIC == int.from_bytes(b"EGRT", "little")
-    assert package_constant("KERNEL_VERSION") == kernel.KERNEL_VERSION
+        assert 1 << package_constant(f"FLAG_{name}") == mask == getattr(contract, f"FLAG_{name}")
+    assert package_constant("IMAGE_MAGIC") == contract.MAGIC == int.from_bytes(b"EGRT", "little")
+    assert package_constant("KERNEL_VERSION") == contract.KERNEL_VERSION
 
 
 def test_a_build_has_the_described_defaults_and_limits() -> None:
-    build = kernel.Build()
+    build = Build()
     for name, entry in DESCRIPTION["build_parameters"].items():
         assert getattr(build, name.lower()) == entry["default"] == package_constant(f"DEFAULT_{name}")
         for value in (entry["minimum"] - 1, entry["maximum"] + 1):
             with pytest.raises(EgretError, match=name.lower()):
-                kernel.Build(**{name.lower(): value})
+                Build(**{name.lower(): value})
 
 
 @pytest.mark.parametrize(
@@ -147,13 +146,13 @@ def test_a_build_has_the_described_defaults_and_limits() -> None:
 )
 def test_a_build_that_cannot_be_is_refused(parameters: dict[str, int]) -> None:
     with pytest.raises(EgretError):
-        kernel.Build(**parameters)
+        Build(**parameters)
 
 
 def test_the_boards_are_those_described() -> None:
-    assert list(kernel.BOARDS) == list(DESCRIPTION["boards"])
+    assert list(BOARDS) == list(DESCRIPTION["boards"])
     for name, described in DESCRIPTION["boards"].items():
-        board = kernel.BOARDS[name]
+        board = BOARDS[name]
         assert (board.name, board.part) == (name, described["part"])
         clock = described["clock"]
         assert (board.clock_source, board.clock_source_mhz) == (clock["source"], clock["source_mhz"])
@@ -164,11 +163,11 @@ def test_the_boards_are_those_described() -> None:
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler")
 def test_the_cpp_header_compiles_and_says_the_same(tmp_path: Path) -> None:
-    checks = [f"static_assert(egret::ERROR_{name} == {code});" for code, (name, _) in kernel.ERRORS.items()]
-    checks += [f"static_assert(egret::IMAGE_MAGIC == {kernel.MAGIC}u);"]
+    checks = [f"static_assert(egret::ERROR_{name} == {code});" for code, (name, _) in contract.ERRORS.items()]
+    checks += [f"static_assert(egret::IMAGE_MAGIC == {contract.MAGIC}u);"]
     checks += [
         f"static_assert(egret::COUNTER_{name.upper()} == {word});"
-        for name, (word, _) in kernel.COUNTERS.items()
+        for name, (word, _) in contract.COUNTERS.items()
     ]
     source = tmp_path / "check.cpp"
     source.write_text('#include "egret_kernel_config.hpp"\n' + "\n".join(checks) + "\n", encoding="utf-8")

@@ -11,17 +11,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unpacking import unpack
 
 from egret.checkpoint import Checkpoint
+from egret.contract import HEADER_BYTES
 from egret.errors import EgretError
-from egret.image import ModelImage
-from egret.image_checks import PADDING_THRESHOLD, image_checksum
-from egret.image_header import ImageHeader
-from egret.kernel import HEADER_BYTES, Build
-from egret.layout import Layout
-from egret.packer import pack
-from egret.synthetic import extreme_checkpoint, random_checkpoint
+from egret.image.checks import PADDING_THRESHOLD, image_checksum
+from egret.image.header import ImageHeader
+from egret.image.layout import Layout
+from egret.image.model_image import ModelImage
+from egret.image.packer import pack
+from egret.profiles import Build
+from egret.synthetic.calibrated import extreme_checkpoint, random_checkpoint
+from host.tests.support.unpacking import unpack
 
 Bytes = np.ndarray
 Change = Callable[[Bytes, ModelImage], None]

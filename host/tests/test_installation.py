@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from egret.cli import main
+from egret.contract import FORMAT_VERSION, KERNEL_VERSION
+from egret.installation import CHECKOUT as ROOT
 from egret.installation import how_to_install
-from egret.kernel import FORMAT_VERSION, KERNEL_VERSION
-
-ROOT = Path(__file__).resolve().parents[2]
 
 FROM_AN_INDEX = re.compile(r"pip3? install[^\n`]*?[\s'\"=]egret(?![\w./-])")
 """`egret` as what pip is to install: a path to a checkout of that name has a slash before it."""

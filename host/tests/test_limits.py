@@ -7,17 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from small_network import small_checkpoint
 
 from egret.checkpoint import Checkpoint
 from egret.cli import main
 from egret.errors import EgretError
-from egret.kernel import BOARDS, Board, Build
-from egret.limits import check_limits, check_memory, image_bytes, memory_limit, most_words, size_limits
-from egret.packer import pack
-from egret.synthetic import random_checkpoint
+from egret.image.limits import check_limits, check_memory, image_bytes, memory_limit, most_words, size_limits
+from egret.image.packer import pack
+from egret.installation import CHECKOUT as ROOT
+from egret.profiles import BOARDS, Board, Build
+from egret.synthetic.calibrated import random_checkpoint
+from host.tests.support.small_network import small_checkpoint
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "image.md").read_text(encoding="utf-8")
 WHAT_FITS = [
     [cell.strip() for cell in line.strip("|").split("|")]

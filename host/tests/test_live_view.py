@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from egret.live_view import LiveView, Style
-from egret.measurement import Counters, Run
-from egret.printable import fit, printable
+from egret.board.results import Counters, Run
+from egret.commands.live_view import LiveView, Style
+from egret.text.printable import fit, printable
 
 WORDS = ["<eos>", "the", "\x1b[31mred", "漢字漢字漢字漢字漢字", "incomprehensibilities", "naïve"]
 PLAIN = Style(width=100, colour=False, blocks=True, encoding="utf-8")
@@ -117,10 +117,9 @@ def test_egret_run_shows_it_where_it_is_wanted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("pynq", reason="the virtual board is a pynq device")
-    from small_network import small_checkpoint
-
     from egret.cli import main
-    from egret.kernel import BOARDS
+    from egret.profiles import BOARDS
+    from host.tests.support.small_network import small_checkpoint
 
     words = ["<eos>", "<unk>", *(f"w{i}" for i in range(20))]
     small_checkpoint(words, BOARDS["pynq-z2"].build, 82).save(tmp_path / "model.npz")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from egret.errors import EgretError
-from egret.kernel import Build
+from egret.image.packer import pack
 from egret.matrices import DECODER, FOLDED, Matrix, network_matrices
-from egret.packer import pack
-from egret.synthetic import random_checkpoint
+from egret.profiles import Build
+from egret.synthetic.calibrated import random_checkpoint
 
 
 def test_a_network_of_three_layers_has_these_matrices() -> None:

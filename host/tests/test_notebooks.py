@@ -8,9 +8,11 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from egret.installation import CHECKOUT
+
 pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 
-HOST = Path(__file__).resolve().parents[1]
+HOST = CHECKOUT / "host"
 NOTEBOOKS = sorted((HOST / "notebooks").glob("*.ipynb"))
 pytestmark = pytest.mark.xdist_group("notebooks")  # one after the other: each has a process of its own
 

@@ -15,15 +15,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unpacking import unpack
 
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret.folding import fold_table
-from egret.image import ModelImage
-from egret.kernel import BOARDS, Build
-from egret.packer import column_beats, pack
-from egret.synthetic import extreme_checkpoint, random_checkpoint
+from egret.image.model_image import ModelImage
+from egret.image.packer import column_beats, pack
+from egret.installation import CHECKOUT
+from egret.profiles import BOARDS, Build
+from egret.synthetic.calibrated import extreme_checkpoint, random_checkpoint
+from host.tests.support.unpacking import unpack
 
 Dense = dict[tuple[int, int, int], int]
 """Weight by (gate, row, column), zeros left out."""
@@ -605,9 +606,9 @@ def test_a_small_language_model_packs_in_two_seconds() -> None:
 
 _PACK_PAPER_SIZE = """
 import resource, time
-from egret.kernel import Build
-from egret.packer import pack
-from egret.synthetic import random_checkpoint
+from egret.profiles import Build
+from egret.image.packer import pack
+from egret.synthetic.calibrated import random_checkpoint
 checkpoint = random_checkpoint([1350, 1350, 750], 750, 10_000, 0.85, activity=0.0, seed=15)
 start = time.perf_counter()
 image = pack(checkpoint, Build())
@@ -617,7 +618,7 @@ print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_m
 
 def test_the_papers_network_packs_in_20_seconds_and_2_gigabytes() -> None:
     """750 embedding, 1350-1350-750 neurons, 10 000 words, 85 % sparse, folded; memory with what made it."""
-    host = str(Path(__file__).resolve().parents[1])
+    host = str(CHECKOUT / "host")
     result = subprocess.run(
         [sys.executable, "-c", _PACK_PAPER_SIZE],
         capture_output=True,

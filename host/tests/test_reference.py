@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from egret import reference
 from egret.arithmetic import SIGMOID, TANH, round_shift
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret.folding import fold_table
-from egret.reference import ReferenceModel, Trace
-from egret.synthetic import extreme_checkpoint, random_checkpoint
+from egret.reference import model as reference
+from egret.reference.model import ReferenceModel, Trace
+from egret.synthetic.calibrated import extreme_checkpoint, random_checkpoint
 
 Step = tuple[int, list[int], list[list[tuple[int, int]]], int]
 """Argmax, logits, events (index, value) of each layer, MACs of one step."""

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from egret.installation import CHECKOUT
+
 pytest.importorskip("pynq", reason="pynq brings the remote device")
 pytest.importorskip("pynq.remote", reason="PYNQ.remote comes with pynq 3.1")
 pytest.importorskip("grpc", reason="PYNQ.remote speaks gRPC")
@@ -26,12 +28,12 @@ if importlib.util.find_spec("hls4ml") is None:
     pytest.skip("hls4ml brings the headers that the board is compiled with", allow_module_level=True)
 
 import pynq
-from remote_server import RemoteBoard, serving
-from small_network import small_checkpoint
 
-from egret.boards import open_board
-from egret.kernel import BOARDS
-from egret.reference import ReferenceModel
+from egret.board.boards import open_board
+from egret.profiles import BOARDS
+from egret.reference.model import ReferenceModel
+from host.tests.support.remote_server import RemoteBoard, serving
+from host.tests.support.small_network import small_checkpoint
 
 SEED = 97
 WORDS = [f"w{i}" for i in range(60)]
@@ -184,7 +186,7 @@ def test_a_board_that_does_not_answer_is_a_sentence(address: str) -> None:
     command = [sys.executable, "-m", "egret", "verify"]
     result = subprocess.run(
         command,
-        env={**environment, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
+        env={**environment, "PYTHONPATH": str(CHECKOUT / "host")},
         capture_output=True,
         text=True,
         check=False,

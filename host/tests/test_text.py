@@ -6,10 +6,10 @@ import os
 
 import numpy as np
 import pytest
-from penn_treebank import read_treebank
 
 from egret.errors import EgretError
-from egret.text import END, TextConvention, Vocabulary, read_tokens
+from egret.text.vocabulary import END, TextConvention, Vocabulary, read_tokens
+from host.tests.support.penn_treebank import read_treebank
 
 WORDS = [
     "<eos>",

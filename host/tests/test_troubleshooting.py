@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from egret import kernel as contract
-from egret.driver import KernelError
+from egret import contract
+from egret.board.driver import KernelError
+from egret.installation import CHECKOUT as ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "troubleshooting.md"
 QUOTED = re.findall(r"^\*\*`(.+)`\*\*$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
 ANYTHING = "\0"

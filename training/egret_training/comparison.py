@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from egret.errors import EgretError
-from egret.text import TextConvention
+from egret.text.vocabulary import TextConvention
 from egret_training import data
 from egret_training.data import Corpus
 from egret_training.evaluation import STEPS, evaluate_reference, renumber

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from egret.checkpoint import THRESHOLD_MAXIMUM
-from egret.kernel import STATE_FRACTION_BITS, THRESHOLD_MINIMUM
+from egret.contract import STATE_FRACTION_BITS, THRESHOLD_MINIMUM
 from egret_training import data
 from egret_training.data import Corpus
 from egret_training.model import EgruLanguageModel

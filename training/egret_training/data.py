@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from egret.errors import EgretError
-from egret.text import UNKNOWN, TextConvention
+from egret.text.vocabulary import UNKNOWN, TextConvention
 
 _File = TypeVar("_File")
 

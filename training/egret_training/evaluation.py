@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from egret.account.text_score import perplexity_of, token_losses
 from egret.checkpoint import Checkpoint
-from egret.reference import ReferenceModel
-from egret.text import TextConvention, Vocabulary
-from egret.watching import perplexity_of, token_losses
+from egret.reference.model import ReferenceModel
+from egret.text.vocabulary import TextConvention, Vocabulary
 from egret_training import data
 from egret_training.bptt import Recorded
 from egret_training.execution import Record
@@ -91,7 +91,7 @@ def _chunks(tokens: Tensor, about: str) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def evaluate_reference(checkpoint: Checkpoint, tokens: Tensor, about: str = "reference") -> IntegerMetrics:
-    """Run int64 [T] tokens as one stream through egret.reference; `about` labels the progress bar."""
+    """Run int64 [T] tokens as one stream through egret.reference.model; `about` labels the progress bar."""
     model = ReferenceModel(checkpoint)
     losses: list[npt.NDArray[np.float64]] = []
     every = [np.zeros(layer.neurons, dtype=np.int64) for layer in checkpoint.layers]

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from egret.errors import EgretError
-from egret.text import METADATA_KEY
+from egret.text.vocabulary import METADATA_KEY
 from egret_training.constraints import THRESHOLD_RANGE
 from egret_training.data import Corpus
 from egret_training.model import EgruLanguageModel, Shape

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
-from egret.kernel import BOARDS, Board
-from egret.limits import Limit, check_memory, image_bytes, memory_limit, most_words, size_limits
-from egret.packer import pack
+from egret.image.limits import Limit, check_memory, image_bytes, memory_limit, most_words, size_limits
+from egret.image.packer import pack
+from egret.profiles import BOARDS, Board
 from egret_training.recipe import Recipe
 
 

@@ -11,7 +11,7 @@ import torch
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret.matrices import FOLDED, Matrix
-from egret.text import TextConvention
+from egret.text.vocabulary import TextConvention
 from egret_training.data import Corpus
 from egret_training.evaluation import evaluate_brevitas, evaluate_reference, perplexity, renumber
 from egret_training.macs import mac_table

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from egret.columns import Columns, count_slots, encode_columns
-from egret.layout import Layout
+from egret.image.columns import Columns, count_slots, encode_columns
+from egret.image.layout import Layout
 from egret.matrices import DECODER, Matrix
 from egret_training.evaluation import perplexity
 from egret_training.execution import fast_product_type

@@ -1,7 +1,7 @@
 """The network in the kernel's integer arithmetic, made of Brevitas quantisers.
 
 Training uses it in float32 with straight-through gradients; evaluation in float64, where every product,
-sum and rounding is exact, so that it gives the integers of egret.reference (and of the kernel).
+sum and rounding is exact, so that it gives the integers of egret.reference.model (and of the kernel).
 """
 
 from __future__ import annotations
@@ -228,7 +228,8 @@ class QuantizedEgruLanguageModel(EgruLanguageModel):
 class ExactEvaluation:
     """A quantised model in evaluation: float64 throughout, parameters quantised once.
 
-    What it returns are integers in the units of docs/formats.md, as egret.reference.ReferenceModel returns.
+    What it returns are integers in the units of docs/formats.md, as egret.reference.model.ReferenceModel
+    returns.
     """
 
     def __init__(self, model: QuantizedEgruLanguageModel) -> None:

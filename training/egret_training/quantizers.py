@@ -23,7 +23,7 @@ from brevitas.quant.solver.act import ActQuantSolver
 from torch import Tensor, nn
 
 from egret.checkpoint import FRACTION_BITS_MAXIMUM, FRACTION_BITS_MINIMUM
-from egret.kernel import WEIGHT_BITS
+from egret.contract import WEIGHT_BITS
 
 
 class RoundHalfUp(brevitas.jit.ScriptModule):

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from egret.errors import EgretError
-from egret.kernel import BOARDS
-from egret.text import TextConvention
+from egret.profiles import BOARDS
+from egret.text.vocabulary import TextConvention
 
 KERNEL = BOARDS["pynq-z2"].build
 """The kernel that pruning is for, and in whose format bytes are counted, where nothing else is said."""
@@ -181,7 +181,7 @@ class Recipe:
     vocabulary: int | None = None
     """The most words to tell apart, the most frequent ones, <unk> among them; None: all."""
     text: TextConvention = dataclasses.field(default_factory=TextConvention)
-    """How texts are cut into words or characters (egret.text); it goes with the model."""
+    """How texts are cut into words or characters (egret.text.vocabulary); it goes with the model."""
     evaluation_streams: int = 20
     """Parallel streams of the validation after each epoch (reported figures use one)."""
 

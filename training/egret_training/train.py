@@ -14,7 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from egret.errors import EgretError
-from egret.text import METADATA_KEY
+from egret.text.vocabulary import METADATA_KEY
 from egret_training import data
 from egret_training.bptt import Window, cut, make_window, reset_cells
 from egret_training.constraints import THRESHOLD_RANGE, Constraints

@@ -7,7 +7,6 @@ import csv
 
 import pytest
 import torch
-from tiny_run import RECIPE, write_text
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -27,6 +26,7 @@ from egret_training.recipe import Phase, Pruning, load_recipe
 from egret_training.reconstruction import prune_at_a_stroke
 from egret_training.run_folder import LOG
 from egret_training.train import Trainer
+from training.tests.tiny_run import RECIPE, write_text
 
 EVERY_DROPOUT = Dropout(0.1, 0.1, 0.1, 0.1, 0.1)
 

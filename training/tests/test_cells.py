@@ -7,6 +7,7 @@ import torch
 
 from egret_training.cells import TorchLayer
 from egret_training.egru import FLOAT, EgruLayer, EgruRun, Surrogate
+from egret_training.execution import fast_product_type
 from egret_training.model import EgruLanguageModel, Shape
 from egret_training.pruning import apply_masks, draw_masks
 from egret_training.recipe import Pruning
@@ -36,9 +37,10 @@ def test_a_baseline_model_learns_and_is_pruned(cell, gates):
     assert (model.stack[1].recurrent_weights == 0).float().mean() >= 0.5
     optimizer = torch.optim.Adam(model.parameters(), 0.02)
     tokens = torch.arange(20)[:, None].repeat(1, 4)
-    losses = []
+    # (bfloat16 where the processor has it, as a run of training would)
+    product_type, losses = fast_product_type(torch.device("cpu")), []
     for _ in range(60):
-        loss, _, _ = model(tokens, tokens + 1, model.initial_state(4), torch.bfloat16)
+        loss, _, _ = model(tokens, tokens + 1, model.initial_state(4), product_type)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -6,15 +6,13 @@ import csv
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-import egret
-import egret_training
 from egret.errors import EgretError
+from egret.installation import CHECKOUT
 from egret_training import train
 from egret_training.data import load_corpus
 from egret_training.distributed import Group
@@ -48,8 +46,8 @@ def test_two_processes_have_the_losses_of_one(tmp_path):
     text.write_text("\n".join(" ".join(words[i : i + 8]) for i in range(0, 1600, 8)))
     command_line = ["-m", "egret_training", "train", "tiny.toml", "--no-board"]
     command_line += ["--data", "text.txt", "--into"]
-    roots = {str(Path(package.__file__).parents[1]) for package in (egret, egret_training)}
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sorted(roots)), "OMP_NUM_THREADS": "1"}
+    roots = [str(CHECKOUT / folder) for folder in ("host", "training")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(roots), "OMP_NUM_THREADS": "1"}
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     for command in ([*command_line, "one"], [*launch, *command_line, "two"]):
         done = subprocess.run(

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from egret.errors import EgretError
-from egret.kernel import BOARDS
+from egret.installation import CHECKOUT
+from egret.profiles import BOARDS
 from egret_training import cli, fit
 from egret_training.model import EgruLanguageModel, Shape
 from egret_training.recipe import ModelRecipe, Phase, Pruning, Recipe, load_recipe
 
-RECIPES = sorted((Path(fit.__file__).parents[1] / "recipes").glob("*.toml"))
+RECIPES = sorted((CHECKOUT / "training" / "recipes").glob("*.toml"))
 TOO_LARGE = {"wikitext2-paper"}
 """The published vocabulary, of which no board takes all words."""
 WORDS_OF = {"ptb": 10_000, "wikitext2": 33_278, "own": 8_000}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from egret.columns import count_slots, encode_columns
-from egret.layout import Layout
+from egret.image.columns import count_slots, encode_columns
+from egret.image.layout import Layout
 from egret_training.masks import gap_aware_mask, kept_per_strip, lane_balanced_mask
 
 

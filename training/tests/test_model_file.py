@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_run import RECIPE, write_text
 
 from egret_training import cli
 from egret_training.data import load_corpus
 from egret_training.model_file import load_model
+from training.tests.tiny_run import RECIPE, write_text
 
 DENSE = RECIPE[: RECIPE.index('[[phases]]\nname = "pruned"')].replace("epochs = 4", "epochs = 1")
 LATER = RECIPE[: RECIPE.index("[[phases]]")] + RECIPE[RECIPE.index('[[phases]]\nname = "quantized"') :]

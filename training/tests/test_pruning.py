@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from egret.columns import count_slots, encode_columns
-from egret.layout import Layout
+from egret.image.columns import count_slots, encode_columns
+from egret.image.layout import Layout
 from egret_training.masks import kept_per_strip
 from egret_training.model import EgruLanguageModel, Shape
 from egret_training.pruning import apply_masks, draw_masks, prunable_weights, sparsity_at

@@ -7,7 +7,6 @@ import csv
 import pytest
 import torch
 from test_bptt import Recorder
-from tiny_run import RECIPE, write_text
 
 from egret_training import constraints, train
 from egret_training.bptt import cut
@@ -18,6 +17,7 @@ from egret_training.optimization import clip_gradients, make_optimizer
 from egret_training.recipe import ModelRecipe, Phase, Recipe, load_recipe
 from egret_training.run_folder import LOG
 from egret_training.train import Trainer
+from training.tests.tiny_run import RECIPE, write_text
 
 PUBLISHED = """
 name = "published"

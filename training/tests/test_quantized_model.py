@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,8 @@ import torch
 
 from egret.arithmetic import round_shift
 from egret.checkpoint import Checkpoint
-from egret.reference import ReferenceModel
+from egret.installation import CHECKOUT
+from egret.reference.model import ReferenceModel
 from egret_training.data import load_corpus
 from egret_training.export import from_checkpoint, to_checkpoint
 from egret_training.model import EgruLanguageModel, Shape
@@ -29,7 +29,7 @@ from egret_training.quantizers import (
 )
 from egret_training.recipe import Pruning
 
-SHIPPED = sorted((Path(__file__).parents[2] / "models").glob("ptb-*.npz"))
+SHIPPED = sorted((CHECKOUT / "models").glob("ptb-*.npz"))
 
 
 def random_model(seed, layers, vocabulary=97, embedding=19, weight_scale=3.0, weight_bits=8, decoder_bits=8):

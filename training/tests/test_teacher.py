@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny_run import RECIPE, write_text
 
 from egret.errors import EgretError
 from egret_training import cli, data
@@ -13,6 +12,7 @@ from egret_training.data import load_corpus
 from egret_training.loss import SampledCrossEntropy, decoder_cross_entropy
 from egret_training.model_file import load_model
 from egret_training.teacher import HEADER_BYTES, STREAMS, Teacher, record_type
+from training.tests.tiny_run import RECIPE, write_text
 
 SHORT = RECIPE[: RECIPE.index('[[phases]]\nname = "pruned"')].replace("epochs = 4", "epochs = 1")
 

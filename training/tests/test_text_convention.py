@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from egret.models import vocabulary_of
-from egret.reference import ReferenceModel
-from egret.synthetic import random_checkpoint
-from egret.text import METADATA_KEY, TextConvention
-from egret.watching import TextScore
+from egret.account.text_score import TextScore
+from egret.image.model_file import vocabulary_of
+from egret.reference.model import ReferenceModel
+from egret.synthetic.calibrated import random_checkpoint
+from egret.text.vocabulary import METADATA_KEY, TextConvention
 from egret_training import data
 from egret_training.evaluation import evaluate_reference, renumber
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from tiny_run import RECIPE, write_text
 
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
+from egret.installation import CHECKOUT
 from egret_training import cli, train
 from egret_training.model_file import load_model, saved_masks
 from egret_training.recipe import Pruning, load_recipe
+from training.tests.tiny_run import RECIPE, write_text
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +234,7 @@ pruning = { sparsity = 0.9 }
 
 
 def test_shipped_recipes_are_valid():
-    recipes = sorted(Path(train.__file__).parents[1].glob("recipes/*.toml"))
+    recipes = sorted((CHECKOUT / "training").glob("recipes/*.toml"))
     assert recipes
     for path in recipes:
         assert load_recipe(path).phases
@@ -250,7 +250,7 @@ def test_shipped_recipes_are_valid():
     ],
 )
 def test_ways_to_prune_are_compared_under_the_same_training(recipe, way):
-    recipes = Path(train.__file__).parents[1] / "recipes"
+    recipes = CHECKOUT / "training" / "recipes"
     base, other = (load_recipe(recipes / f"{name}.toml") for name in (recipe, f"{recipe}-{way}"))
     pruned = next(phase for phase in base.phases if phase.name == "pruned")
     assert other.phases == [dataclasses.replace(pruned, pruning=other.phases[0].pruning)]

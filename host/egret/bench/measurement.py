@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from egret.cycle_split import split_cycles
+from egret.account.cycles import split_cycles
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Measurement:
     folded_macs: float
     """That product's part of the theoretical sparse MACs: the kernel fetches a table row instead."""
     dense_machine_cycles: float
-    """Of an ideal dense machine on the same ports and memory (egret.accounting)."""
+    """Of an ideal dense machine on the same ports and memory (egret.account.account)."""
 
     @property
     def utilisation(self) -> float:
@@ -121,7 +121,7 @@ LOST = ("latency", "update", "write", "control")
 def where_cycles_go(measurement: Measurement) -> dict[str, float]:
     """Return the cycles of each of CATEGORIES; they add up to the cycles of the measurement.
 
-    It is the account of the busiest engine (egret.cycle_split), beats split by what their bits are for.
+    It is the account of the busiest engine (egret.account.cycles), beats split by what their bits are for.
     """
     engine = measurement.busiest
     parts = split_cycles(

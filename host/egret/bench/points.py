@@ -6,10 +6,11 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from egret.boards import VIRTUAL, board_profile, is_csim
+from egret.board.boards import VIRTUAL, board_profile, is_csim
+from egret.contract import BUILD_PARAMETERS
 from egret.errors import EgretError
-from egret.kernel import BUILD_LIMITS, Board
-from egret.steady import PRUNINGS
+from egret.profiles import Board
+from egret.synthetic.fixed_activity import PRUNINGS
 
 FULL = "full"
 """A bandwidth at which every port can read and write a beat in every cycle: the ports are the limit."""
@@ -48,7 +49,7 @@ class Machine:
     latency_cycles: int | None = None
     """None: the board's."""
     build: tuple[tuple[str, int], ...] = ()
-    """Build parameters that differ from the board's, by their names in egret.kernel.Build."""
+    """Build parameters that differ from the board's, by their names in egret.profiles.Build."""
 
     def changes(self) -> dict[str, Any]:
         """Return the keywords with which open_board() and board_profile() make this machine.
@@ -59,10 +60,10 @@ class Machine:
             raise EgretError(f"The kernel of {self.board} knows no clock; a benchmark counts cycles.")
         own = board_profile(self.board)
         changes: dict[str, Any] = {}
-        unknown = [name for name, _ in self.build if name not in BUILD_LIMITS]
+        unknown = [name for name, _ in self.build if name not in BUILD_PARAMETERS]
         if unknown:
             raise EgretError(
-                f"There is no build parameter {unknown[0]}; there are {', '.join(BUILD_LIMITS)}."
+                f"There is no build parameter {unknown[0]}; there are {', '.join(BUILD_PARAMETERS)}."
             )
         build = replace(own.build, **dict(self.build))
         if self.build:

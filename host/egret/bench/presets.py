@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from egret.bench.points import AS_BOARD, FULL, Machine, Network, Point
-from egret.boards import VIRTUAL
+from egret.board.boards import VIRTUAL
 from egret.errors import EgretError
 
 RECURRENT_EMBEDDING, RECURRENT_VOCABULARY = 16, 10

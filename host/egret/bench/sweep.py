@@ -12,8 +12,8 @@ from typing import Any
 from tqdm import tqdm
 
 from egret.bench.measurement import Measurement, SpeedUp, speed_up
-from egret.bench.measuring import kernel_of, measure
 from egret.bench.points import Machine, Point
+from egret.bench.runner import kernel_of, measure
 from egret.errors import EgretError
 from egret.files import write_atomically
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from egret.printable import printable
 from egret.report.record import RunRecord
 from egret.report.theme import Theme
+from egret.text.printable import printable
 
 MOST_IN_RASTER = 1000
 """Tokens: beyond that a column would be narrower than a pixel."""

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from egret.accounting import Account
-from egret.cycle_split import split_cycles
-from egret.matrix_account import SECTIONS
+from egret.account.account import Account
+from egret.account.cycles import split_cycles
+from egret.account.matrices import SECTIONS
 from egret.report.activity_figures import raster
 from egret.report.record import RunRecord
 from egret.report.theme import Theme, short_numbers

@@ -12,8 +12,7 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from egret.boards import VIRTUAL, is_csim
-from egret.printable import printable
+from egret.board.boards import VIRTUAL, is_csim
 from egret.report import tables
 from egret.report.activity_figures import MOST_IN_RASTER, neurons_side_by_side
 from egret.report.cost_figures import LOST_NAMES
@@ -21,7 +20,8 @@ from egret.report.pictures import Picture
 from egret.report.record import RunRecord
 from egret.report.tables import Table
 from egret.report.theme import DARK, LIGHT, Theme
-from egret.text import END
+from egret.text.printable import printable
+from egret.text.vocabulary import END
 
 _FOLDER = Path(__file__).parent
 

@@ -9,15 +9,15 @@ from datetime import datetime, timezone
 import numpy as np
 import numpy.typing as npt
 
-from egret.accounting import Account
+from egret.account.account import Account
+from egret.account.fetched_beats import fetched_beats, fired_neurons
+from egret.account.matrices import MatrixAccount
+from egret.board.results import Counters, Run
 from egret.errors import RunError
-from egret.fetched_beats import fetched_beats, fired_neurons
-from egret.image import ModelImage
-from egret.kernel import Board
-from egret.layout import Layout
-from egret.matrix_account import MatrixAccount
-from egret.measurement import Counters, Run
-from egret.reference import Trace
+from egret.image.layout import Layout
+from egret.image.model_image import ModelImage
+from egret.profiles import Board
+from egret.reference.model import Trace
 
 
 @dataclass(frozen=True)

@@ -30,13 +30,13 @@ from typing import Any, get_args, get_origin, get_type_hints
 import numpy as np
 import numpy.typing as npt
 
+from egret.account.matrices import SECTIONS
 from egret.archive import parse_json, read_arrays
+from egret.board.results import Counters, Run
+from egret.contract import COUNTERS, COUNTERS_BYTES, MAX_ENGINES
 from egret.errors import EgretError
 from egret.files import write_atomically
-from egret.kernel import COUNTERS, COUNTERS_BYTES, MAX_ENGINES
-from egret.layout import Layout
-from egret.matrix_account import SECTIONS
-from egret.measurement import Counters, Run
+from egret.image.layout import Layout
 from egret.report.record import Facts, RunRecord
 
 FORMAT = "egret-run-1"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from egret.account.matrices import SECTIONS
 from egret.errors import EgretError
 from egret.installation import how_to_install
-from egret.matrix_account import SECTIONS
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Theme:
     layers: tuple[str, ...]
     sections: tuple[str, str, str, str]
     lost: dict[str, str]
-    """By part of egret.cycle_split."""
+    """By part of egret.account.cycles."""
 
     def layer(self, index: int) -> str:
         """Return the colour of a layer."""

@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from egret.errors import EgretError
-from egret.installation import how_to_install
-from egret.kernel import Build
+from egret.installation import CHECKOUT, how_to_install
+from egret.profiles import Build
 from egret.virtual_board.cache import cache_key, cached, last_line, neutral_environment, run_tool
 from egret.virtual_board.rtl_files import LIST, rtl_files
 from egret.virtual_board.simulated_top import CLOCK_GATE, TOP, simulated_source, simulated_top
+
+GENERATOR = "hls.tools.generate"
+"""The module, run in the checkout, that makes the top module."""
 
 HARNESS = Path(__file__).resolve().parent / "harness"
 
@@ -62,7 +65,6 @@ def library_path(build: Build, rtl: Path | None = None, clock_gates: bool = True
 
 @dataclass(frozen=True)
 class _Sources:
-    generator: Path  # hls/scripts/generate.py
     rtl: tuple[Path, ...]  # packages first
     harness: tuple[Path, ...]
     hashed: tuple[Path, ...]  # every file that the library depends on
@@ -76,19 +78,19 @@ class _Tools:
 
 
 def _find_sources(rtl: Path | None) -> _Sources:
-    hls = Path(__file__).resolve().parents[3] / "hls"
+    hls = CHECKOUT / "hls"
     rtl = rtl or hls / "rtl"
-    generator = hls / "scripts" / "generate.py"
-    if not generator.is_file() or not (rtl / LIST).is_file():
+    tools = hls / "tools"
+    if not tools.is_dir() or not (rtl / LIST).is_file():
         raise EgretError(
             f"A virtual board runs the kernel's sources, but {hls} is not there: run Egret from a full "
             "checkout of it, or install that one, editable (pip install -e)."
         )
     files = rtl_files(rtl)
     harness = tuple(sorted(HARNESS.iterdir()))
-    description = (hls / "kernel.json", generator, *sorted((hls / "scripts" / "generators").glob("*.py")))
+    description = (hls / "kernel.json", tools / "generate.py", *sorted((tools / "generators").glob("*.py")))
     top = Path(__file__).with_name("simulated_top.py")
-    return _Sources(generator, tuple(files), harness, (*files, *harness, top, *description))
+    return _Sources(tuple(files), harness, (*files, *harness, top, *description))
 
 
 def _find_tools() -> _Tools:
@@ -135,8 +137,8 @@ def verilator_environment(verilator: Path) -> dict[str, str]:
 
 
 def _compile(build: Build, sources: _Sources, tools: _Tools, clock_gates: bool, work: Path) -> None:
-    generate = [sys.executable, str(sources.generator), "--top", str(build.engines), "--output", str(work)]
-    run_tool(generate, tools.environment, _ABOUT)
+    generate = [sys.executable, "-m", GENERATOR, "--top", str(build.engines), "--output", str(work)]
+    run_tool(generate, tools.environment, _ABOUT, CHECKOUT)
     kernel, top_path = work / "egret_kernel.sv", work / f"{TOP}.sv"
     top = simulated_top(kernel.read_text(encoding="utf-8"), build, clock_gates)
     top_path.write_text(top.module, encoding="utf-8")

@@ -144,14 +144,17 @@ def neutral_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in _INFLUENCES}
 
 
-def run_tool(command: Sequence[str], environment: Mapping[str, str], failed: str) -> None:
-    """Run a compiler; raise EgretError, `failed` and its first error, where it fails.
+def run_tool(
+    command: Sequence[str], environment: Mapping[str, str], failed: str, folder: Path | None = None
+) -> None:
+    """Run a compiler (in `folder`); raise EgretError, `failed` and its first error, where it fails.
 
     Where this process is stopped meanwhile, so is the tool, with all that it has started.
     """
     process = subprocess.Popen(
         command,
         env=environment,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -13,10 +13,11 @@ from dataclasses import fields
 from pathlib import Path
 
 from egret.errors import EgretError
-from egret.kernel import Build
+from egret.installation import CHECKOUT
+from egret.profiles import Build
 from egret.virtual_board.cache import cache_key, cached, neutral_environment, run_tool
 
-HLS = Path(__file__).resolve().parents[3] / "hls"
+HLS = CHECKOUT / "hls"
 
 FLAGS = (
     *("-std=c++17", "-fPIC", "-fvisibility=hidden"),

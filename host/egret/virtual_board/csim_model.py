@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from egret.kernel import Board
+from egret.profiles import Board
 from egret.virtual_board.csim_build import csim_library_path
 from egret.virtual_board.native_model import HANDLE, U64, NativeModel, Signature, check_memory
 

@@ -17,9 +17,10 @@ from pynq.pl_server.device import Device
 from pynqmetadata.frontends import Metadata
 from pynqmetadata.views.runtime import RuntimeMetadataParser
 
-from egret.clock import built_for
+from egret.board.clock import built_for
+from egret.contract import VLNV
 from egret.errors import EgretError
-from egret.kernel import VLNV, Board
+from egret.profiles import Board
 from egret.virtual_board.csim_model import CsimModel
 from egret.virtual_board.memory import BufferObject, ContiguousMemory, VirtualMemory
 from egret.virtual_board.model import KernelModel
@@ -41,7 +42,7 @@ _INTERRUPT_CONTROLLER = "xilinx.com:ip:axi_intc:4.1"
 
 
 class VirtualDevice(Device):
-    """A board of the given profile. Make one with egret.boards.open_board().
+    """A board of the given profile. Make one with egret.board.boards.open_board().
 
     `make_model` makes the kernel of a board and its memory: KernelModel for the RTL, CsimModel for the C++.
     `strict` keeps the host's copy of each buffer apart from the DDR, so that a flush() or invalidate() that a

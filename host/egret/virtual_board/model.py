@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from egret.errors import EgretError
-from egret.kernel import Board
+from egret.profiles import Board
 from egret.virtual_board.build import library_path
 from egret.virtual_board.native_model import HANDLE, U32, U64, NativeModel, Signature, check_memory
 

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from egret.kernel import REGISTERS, Board
+from egret.contract import REGISTERS
+from egret.profiles import Board
 from egret.virtual_board.csim_model import CsimModel
 from egret.virtual_board.model import KernelModel
 

@@ -18,7 +18,7 @@ import re
 from dataclasses import dataclass, fields
 
 from egret.errors import EgretError
-from egret.kernel import Build
+from egret.profiles import Build
 
 TOP = "egret_board"
 
@@ -48,7 +48,7 @@ class SimulatedTop:
 def simulated_top(kernel: str, build: Build, clock_gates: bool) -> SimulatedTop:
     """Return the top around an egret_kernel of these build parameters.
 
-    `kernel` is the source of egret_kernel, as hls/scripts/generate.py makes it. Its ports are repeated, with
+    `kernel` is the source of egret_kernel, as hls/tools/generate.py makes it. Its ports are repeated, with
     NEXT before the names of inputs. With `clock_gates` the sources of the kernel must have gone through
     simulated_source(); without, the model runs the RTL as it is written, two evaluations a cycle. Raises
     EgretError if the kernel has no m_axi ports.

@@ -1,0 +1,1 @@
+"""MACs on paper against cycles on the machine."""

@@ -1,0 +1,1 @@
+"""The integer model in NumPy, bit for bit what every kernel computes."""

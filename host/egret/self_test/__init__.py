@@ -1,0 +1,1 @@
+"""The self-test of a board: networks, checks and provoked errors."""

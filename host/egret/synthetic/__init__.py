@@ -1,0 +1,1 @@
+"""Random networks: of a calibrated activity, or of one that is met exactly."""

@@ -7,7 +7,10 @@ with egret.open("models/ptb-egru.npz") as net:
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from egret.errors import EgretError, RunError
 
 if TYPE_CHECKING:
     import os
@@ -15,9 +18,18 @@ if TYPE_CHECKING:
 
     from egret.checkpoint import Checkpoint
     from egret.image.model_image import ModelImage
-    from egret.network import Network
+    from egret.network import Network, Step
 
-__all__ = ["open"]
+__all__ = ["Checkpoint", "EgretError", "Network", "RunError", "Step", "open"]
+
+_LATER = {"Checkpoint": "egret.checkpoint", "Network": "egret.network", "Step": "egret.network"}
+"""Names whose modules are imported when they are first used: they take NumPy, which takes a while."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(import_module(_LATER[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def open(

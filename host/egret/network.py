@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -15,19 +16,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from egret.board.open_session import open_model
+from egret.board.open_session import open_session
 from egret.board.results import Counters, Run
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
-from egret.image.header import CHECKSUM_WORD
 from egret.image.model_file import load_model, vocabulary_of
 from egret.image.model_image import ModelImage
-from egret.profiles import Board
 from egret.sampling import Sampler
 from egret.text.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # a session needs pynq, which is asked for when a board is opened
     from egret.board.session import Session
+    from egret.profiles import Board
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,17 +69,21 @@ class Network:
     has run to the end of its chunk: open with chunk=1 where each token depends on the answer to the last.
     """
 
-    def __init__(self, session: Session, board: Board, image: ModelImage, resources: ExitStack) -> None:
-        """Take over a session with the image loaded, and what is to be closed with it."""
-        self._session, self._image, self._resources = session, image, resources
+    def __init__(self, session: Session, board: Board, resources: ExitStack) -> None:
+        """Take over a session with a model loaded, and what is to be closed with it."""
+        self._session, self._resources = session, resources
         self._closed = False
         self._history: list[npt.NDArray[np.uint32]] = []
         self.board = board
         """The board's profile: its clock, its memory, its kernel's build."""
-        self.words: list[str] = list(image.vocabulary)
+        self.image: ModelImage = session.image
+        """The model, as it lies in the board's memory."""
+        self.words: list[str] = list(self.image.vocabulary)
         """The vocabulary: token t is words[t]."""
         self.counters = Counters.zero()
         """The sums over all starts since the last reset()."""
+        self.drawing_s = 0.0
+        """Seconds that drawn tokens took beside the kernel's own time: the start, the logits, the drawing."""
 
     def __enter__(self) -> Network:
         return self
@@ -93,6 +97,11 @@ class Network:
         """Free the buffers and the board; nothing can be run afterwards."""
         self._closed = True
         self._resources.close()
+
+    @property
+    def logit_bytes(self) -> int:
+        """Bytes that the logits of a token take in the board's memory, padding among them."""
+        return self._session.logit_bytes
 
     def encode(self, text: str) -> npt.NDArray[np.uint32]:
         """Return the tokens, uint32 [T], of the beginning of a line: <eos> (the line before), and its words.
@@ -114,7 +123,7 @@ class Network:
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
-        return vocabulary_of(self._image)
+        return vocabulary_of(self.image)
 
     def stream(self, tokens: npt.ArrayLike | Iterable[int], logits: bool = False) -> Iterator[Step]:
         """Run tokens teacher forced, and yield a Step for each, a chunk of them at a time.
@@ -123,15 +132,19 @@ class Network:
         EgretError where a token is not in the vocabulary (of an array: before anything runs; of an iterator:
         before its chunk runs) and KernelError where the kernel stops; then reset() or restore() goes on.
         """
+        return _steps(self.stream_runs(tokens, logits))
+
+    def stream_runs(self, tokens: npt.ArrayLike | Iterable[int], logits: bool = False) -> Iterator[Run]:
+        """As stream(), but yield a Run, whose arrays hold all steps, for each chunk."""
         self._check_state()
         if isinstance(tokens, (Sequence, np.ndarray)):
-            return self._steps(self._session.stream(np.asarray(tokens), logits))
-        return self._steps(self._pieces(iter(tokens), logits))  # type: ignore[arg-type]
+            return self._noted(self._session.stream(np.asarray(tokens), logits))
+        pieces = _pieces(iter(tokens), self._session.chunk)  # type: ignore[arg-type]
+        return self._noted(run for piece in pieces for run in self._session.stream(piece, logits))
 
     def run(self, tokens: npt.ArrayLike, logits: bool = False) -> Run:
         """As stream(), but return arrays over all steps: the fastest way, and the one for long texts."""
-        self._check_state()
-        return Run.join(list(self._noted(self._session.stream(np.asarray(tokens), logits))))
+        return Run.join(list(self.stream_runs(np.asarray(tokens), logits)))
 
     def generate(
         self,
@@ -148,13 +161,22 @@ class Network:
         either, each next token is drawn on the host (egret.sampling.Sampler): a start of the kernel and all
         logits for each. Raises as stream() does.
         """
+        sampler = None
+        if temperature is not None or top_k is not None:
+            sampler = Sampler(1.0 if temperature is None else temperature, top_k, seed)
+        runs = self.generate_runs(first_token, count, logits, sampler)
+        return _steps(run if logits else replace(run, logits=None) for run in runs)
+
+    def generate_runs(
+        self, first_token: int, count: int, logits: bool = False, sampler: Sampler | None = None
+    ) -> Iterator[Run]:
+        """As generate(), but yield a Run for each start of the kernel; drawn tokens come with all logits."""
         self._check_state()
-        if temperature is None and top_k is None:
-            return self._steps(self._session.stream_generate(first_token, count, logits))
+        if sampler is None:
+            return self._noted(self._session.stream_generate(first_token, count, logits))
         if count < 1:
             raise EgretError(f"At least one word can be generated; {count} were asked for.")
-        sampler = Sampler(1.0 if temperature is None else temperature, top_k, seed)
-        return self._drawn(first_token, count, logits, sampler)
+        return self._noted(self._drawn(first_token, count, sampler))
 
     async def astream(
         self, tokens: npt.ArrayLike | Iterable[int] | AsyncIterable[int], logits: bool = False
@@ -165,21 +187,17 @@ class Network:
         an async iterator, a chunk at a time. One stream at a time: a second one, begun while a chunk is under
         way, gets a RunError and harms nothing. A task that is cancelled loses the state; reset() goes on.
         """
-        from egret.board import async_runs
-
         self._check_state()
         async for piece in _async_pieces(tokens, self._session.chunk):
-            async for part in async_runs.stream(self._session, piece, logits):
-                for step in self._noted_steps(part):
+            async for run in self._session.astream(piece, logits):
+                for step in _steps(self._noted([run])):
                     yield step
 
     async def agenerate(self, first_token: int, count: int, logits: bool = False) -> AsyncIterator[Step]:
         """As generate() without drawing, for asyncio; see astream()."""
-        from egret.board import async_runs
-
         self._check_state()
-        async for part in async_runs.stream_generate(self._session, first_token, count, logits):
-            for step in self._noted_steps(part):
+        async for run in self._session.astream_generate(first_token, count, logits):
+            for step in _steps(self._noted([run])):
                 yield step
 
     def reset(self) -> None:
@@ -189,8 +207,8 @@ class Network:
         if self._session.loaded:
             self._session.reset()
         else:
-            self._session.load(self._image)
-        self._history, self.counters = [], Counters.zero()
+            self._session.load(self.image)
+        self._history, self.counters, self.drawing_s = [], Counters.zero(), 0.0
 
     def save(self) -> SavedState:
         """Return the state, for restore() on this or another board.
@@ -201,22 +219,18 @@ class Network:
         self._check_state()
         tokens = np.concatenate(self._history) if self._history else np.empty(0, dtype=np.uint32)
         self._history = [tokens]
-        return SavedState(tokens, self._checksum)
+        return SavedState(tokens, self.image.checksum)
 
     def restore(self, state: SavedState) -> None:
         """Come to a saved state: reset, and run its tokens again, which takes as long as they took.
 
         Raises EgretError where it was saved from another model image.
         """
-        if state.checksum != self._checksum:
+        if state.checksum != self.image.checksum:
             raise EgretError("The saved state is of another model image than the one on this board.")
         self.reset()
         if state.tokens.size:
             self.run(state.tokens)
-
-    @property
-    def _checksum(self) -> int:
-        return int(self._image.data[4 * CHECKSUM_WORD : 4 * CHECKSUM_WORD + 4].view("<u4")[0])
 
     def _check_open(self) -> None:
         if self._closed:
@@ -227,34 +241,43 @@ class Network:
         if not self._session.loaded:
             raise EgretError("An error has lost the network's state; reset() or restore() goes on.")
 
-    def _pieces(self, tokens: Iterator[int], logits: bool) -> Iterator[Run]:
-        while piece := list(islice(tokens, self._session.chunk)):
-            yield from self._session.stream(piece, logits)
-
-    def _drawn(self, token: int, count: int, logits: bool, sampler: Sampler) -> Iterator[Step]:
+    def _drawn(self, token: int, count: int, sampler: Sampler) -> Iterator[Run]:
+        kernel = self._session.kernel
         for _ in range(count):
-            (run,) = self._noted(self._session.stream([token], True))
+            begin, busy_s = time.monotonic(), kernel.busy_s
+            run = self._session.run([token], logits=True)
             assert run.logits is not None
             token = sampler.choose(run.logits[0])
-            yield _step(run, 0, logits, token)
+            self.drawing_s += time.monotonic() - begin - (kernel.busy_s - busy_s)
+            yield replace(run, drawn=np.array([token], dtype=np.uint32))
 
-    def _noted(self, parts: Iterator[Run]) -> Iterator[Run]:
+    def _noted(self, runs: Iterable[Run]) -> Iterator[Run]:
         """Pass the runs on, noting what leads to the state."""
-        for part in parts:
-            self._note(part)
-            yield part
+        for run in runs:
+            self._history.append(run.tokens)
+            self.counters += run.counters
+            yield run
 
-    def _note(self, part: Run) -> None:
-        self._history.append(part.tokens)
-        self.counters += part.counters
 
-    def _steps(self, parts: Iterator[Run]) -> Iterator[Step]:
-        for part in parts:
-            yield from self._noted_steps(part)
+def _steps(runs: Iterable[Run]) -> Iterator[Step]:
+    for run in runs:
+        following = run.next
+        for index in range(len(run)):
+            yield Step(
+                token=int(run.tokens[index]),
+                argmax=int(run.argmax[index]),
+                logit=int(run.logit[index]),
+                logits=None if run.logits is None else run.logits[index],
+                events=tuple(run.events[index].tolist()),
+                cycles=int(run.cycles[index]),
+                counters=run.counters,
+                next=int(following[index]),
+            )
 
-    def _noted_steps(self, part: Run) -> Iterator[Step]:
-        self._note(part)
-        return (_step(part, index, True, int(part.argmax[index])) for index in range(len(part)))
+
+def _pieces(tokens: Iterator[int], size: int) -> Iterator[npt.ArrayLike]:
+    while piece := list(islice(tokens, size)):
+        yield piece
 
 
 async def _async_pieces(
@@ -273,22 +296,8 @@ async def _async_pieces(
     elif isinstance(tokens, (Sequence, np.ndarray)):
         yield np.asarray(tokens)
     else:
-        iterator: Iterator[int] = iter(tokens)  # type: ignore[arg-type]
-        while taken := list(islice(iterator, size)):
+        for taken in _pieces(iter(tokens), size):  # type: ignore[arg-type]
             yield taken
-
-
-def _step(run: Run, index: int, logits: bool, following: int) -> Step:
-    return Step(
-        token=int(run.tokens[index]),
-        argmax=int(run.argmax[index]),
-        logit=int(run.logit[index]),
-        logits=run.logits[index] if logits and run.logits is not None else None,
-        events=tuple(run.events[index].tolist()),
-        cycles=int(run.cycles[index]),
-        counters=run.counters,
-        next=following,
-    )
 
 
 def open_network(
@@ -303,5 +312,5 @@ def open_network(
     if not isinstance(model, (Checkpoint, ModelImage)):
         model = load_model(Path(model))
     with ExitStack() as resources:
-        session, opened, image = resources.enter_context(open_model(model, board, chunk, bitfile, **profile))
-        return Network(session, opened, image, resources.pop_all())
+        session = resources.enter_context(open_session(board, model, chunk=chunk, bitfile=bitfile, **profile))
+        return Network(session, session.board, resources.pop_all())

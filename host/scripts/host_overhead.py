@@ -107,9 +107,8 @@ def seconds_per_token(
     overlay = EgretOverlay(str(BITFILE), device=device)
     checkpoint = random_checkpoint([32, 32], 16, words, 0.85, decoder_weight_bits=4)
     with Session(overlay.egret_kernel, chunk=chunk) as session:
-        image = pack(checkpoint, session.build)
-        session.load(image)
-        net = Network(session, BOARD, image, ExitStack())
+        session.load(pack(checkpoint, session.build))
+        net = Network(session, BOARD, ExitStack())
         tokens = np.zeros(max(chunk, 64), dtype=np.uint32)
         kernel: Any = device.model
         taken = []

@@ -1,6 +1,6 @@
 """Record what the self-test's first network costs on each virtual board, which `egret verify` compares with.
 
-Writes host/egret/virtual_pace.json. To be run after a change of the RTL or of a board's profile.
+Writes host/egret/self_test/virtual_pace.json. To be run after a change of the RTL or of a board's profile.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from egret.self_test.first_contact import RECORD, FirstContact, Pace, read_recor
 
 def measure(board: str) -> Pace:
     """Return the pace of a virtual board, by its name; RunError where a stage of first contact fails."""
-    with open_kernel(f"virtual:{board}") as (kernel, profile), FirstContact(kernel, profile) as contact:
+    with open_kernel(f"virtual:{board}") as kernel, FirstContact(kernel, kernel.board) as contact:
         for stage in contact.stages():
             check = stage.check()
             if not check.passed:

@@ -12,7 +12,7 @@ import pytest
 
 import egret
 from egret import contract
-from egret.board import async_runs, interrupt
+from egret.board import interrupt
 from egret.board.driver import EgretKernel, KernelError
 from egret.board.results import Run
 from egret.board.session import Session
@@ -134,7 +134,7 @@ def test_the_interrupt_is_what_is_waited_for(board: InterruptingBoard, checkpoin
     with session_with(board, line) as session:
         session.load(pack(checkpoint, session.build))
         del board.read_registers  # from here on the kernel works only while the interrupt is awaited
-        run = asyncio.run(collected(async_runs.stream(session, TOKENS, logits=True)))
+        run = asyncio.run(collected(session.astream(TOKENS, logits=True)))
         finish_when_polled(board)
     expected = ReferenceModel(checkpoint).run(TOKENS, logits=True)
     np.testing.assert_array_equal(run.logits, expected.logits)
@@ -149,10 +149,10 @@ def test_an_awaited_start_takes_few_register_accesses(
 ) -> None:
     with session_with(board, Line(board)) as session:
         session.load(pack(checkpoint, session.build))
-        asyncio.run(collected(async_runs.stream(session, TOKENS[:4])))
+        asyncio.run(collected(session.astream(TOKENS[:4])))
         del board.read_registers
         before = board.accesses
-        asyncio.run(collected(async_runs.stream(session, TOKENS[:4])))
+        asyncio.run(collected(session.astream(TOKENS[:4])))
         # start; is it pending, is it done; clear it: read and write; is it done; its end; status
         assert board.accesses - before == 8
         finish_when_polled(board)
@@ -165,10 +165,10 @@ def test_an_interrupt_that_comes_too_early_or_was_left_behind_ends_nothing(
     with session_with(board, line) as session:
         session.load(pack(checkpoint, session.build))
         board.pending = 1
-        run = asyncio.run(collected(async_runs.stream_generate(session, 3, 9)))
+        run = asyncio.run(collected(session.astream_generate(3, 9)))
         session.run(TOKENS)  # polled, with the interrupt enabled: leaves it pending
         assert board.pending == 1
-        again = asyncio.run(collected(async_runs.stream_generate(session, 3, 9)))
+        again = asyncio.run(collected(session.astream_generate(3, 9)))
     reference = ReferenceModel(checkpoint)
     np.testing.assert_array_equal(run.argmax, reference.generate(3, 9).argmax)
     reference.run(TOKENS)
@@ -183,12 +183,12 @@ def test_an_interrupt_that_stays_away_is_given_up_for_polling(
     with session_with(board, line) as session:
         session.load(pack(checkpoint, session.build))
         with pytest.warns(RuntimeWarning, match="interrupt did not come, although the kernel was done"):
-            run = asyncio.run(collected(async_runs.stream(session, TOKENS)))
+            run = asyncio.run(collected(session.astream(TOKENS)))
         waits = line.waits
         assert waits == interrupt.MISSES
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            asyncio.run(collected(async_runs.stream(session, TOKENS)))
+            asyncio.run(collected(session.astream(TOKENS)))
         assert line.waits == waits
     np.testing.assert_array_equal(run.argmax, ReferenceModel(checkpoint).run(TOKENS).argmax)
 
@@ -203,7 +203,7 @@ def test_an_interrupt_of_another_event_loop_is_given_up_for_polling(
     with session_with(board, Foreign(board)) as session:
         session.load(pack(checkpoint, session.build))
         with pytest.warns(RuntimeWarning, match="different event loop.*open it in the coroutine"):
-            run = asyncio.run(collected(async_runs.stream(session, TOKENS)))
+            run = asyncio.run(collected(session.astream(TOKENS)))
     np.testing.assert_array_equal(run.argmax, ReferenceModel(checkpoint).run(TOKENS).argmax)
 
 
@@ -227,7 +227,7 @@ def test_without_an_interrupt_the_kernel_is_polled_and_the_loop_stays_free(
 
     async def both(session: Session) -> Run:
         task = asyncio.ensure_future(other_work())
-        run = await collected(async_runs.stream(session, TOKENS))
+        run = await collected(session.astream(TOKENS))
         task.cancel()
         return run
 
@@ -245,7 +245,7 @@ def test_a_kernel_that_hangs_is_given_up_in_time(board: InterruptingBoard, check
         session.timeout_s = 0.05
         board.work = lambda: None  # type: ignore[method-assign]
         with pytest.raises(RunError, match="did not finish RUN within 0.05 s"):
-            asyncio.run(collected(async_runs.stream(session, TOKENS)))
+            asyncio.run(collected(session.astream(TOKENS)))
         del board.work
         session.timeout_s = 5.0
 
@@ -255,11 +255,11 @@ def test_a_second_stream_is_refused_and_the_first_goes_on(checkpoint: Checkpoint
     board.polls = 50
 
     async def both(session: Session) -> Run:
-        first = asyncio.ensure_future(collected(async_runs.stream(session, TOKENS)))
+        first = asyncio.ensure_future(collected(session.astream(TOKENS)))
         await asyncio.sleep(0)
         assert session.kernel.running
         with pytest.raises(RunError, match="still running"):
-            await collected(async_runs.stream(session, TOKENS[::-1]))
+            await collected(session.astream(TOKENS[::-1]))
         with pytest.raises(RunError, match="still running"):
             session.load(pack(checkpoint, session.build))
         return await first
@@ -339,4 +339,4 @@ def test_an_error_of_the_kernel_reaches_the_coroutine(
         session.load(pack(checkpoint, session.build))
         board.fail_with = contract.ERROR_READ_ERROR
         with pytest.raises(KernelError, match="READ_ERROR"):
-            asyncio.run(collected(async_runs.stream(session, TOKENS)))
+            asyncio.run(collected(session.astream(TOKENS)))

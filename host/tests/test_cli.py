@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,19 @@ import numpy as np
 import pytest
 
 from egret import cli, command_line, contract
-from egret.board import open_session as opening
+from egret.board import open_session
 from egret.board.driver import EgretKernel
 from egret.board.session import Session
 from egret.checkpoint import Checkpoint
 from egret.cli import main
-from egret.commands import parser as commands
+from egret.commands import pack as pack_command
+from egret.commands.run import _runs
 from egret.errors import RunError
-from egret.generation import Generation
 from egret.image.model_image import ModelImage
 from egret.image.packer import pack
 from egret.installation import CHECKOUT
-from egret.profiles import BOARDS, Board
+from egret.network import Network
+from egret.profiles import BOARDS
 from egret.reference.comparison import ReferenceCheck
 from egret.reference.model import ReferenceModel
 from egret.sampling import Sampler
@@ -69,11 +70,12 @@ def board(checkpoint: Checkpoint, monkeypatch: pytest.MonkeyPatch) -> ModelledBo
     modelled = ModelledBoard(BOARD.build, checkpoint)
 
     @contextmanager
-    def open_session(name: str, chunk: int | None, bitfile: None) -> Iterator[tuple[Session, Board]]:
-        with Session(EgretKernel(modelled.driver_description()), chunk=chunk or 16) as session:
-            yield session, BOARD
+    def open_kernel(name: str, bitfile: None) -> Iterator[EgretKernel]:
+        kernel = EgretKernel(modelled.driver_description())
+        kernel.board = BOARD
+        yield kernel
 
-    monkeypatch.setattr(opening, "open_session", open_session)
+    monkeypatch.setattr(open_session, "open_kernel", open_kernel)
     return modelled
 
 
@@ -215,7 +217,7 @@ def test_the_check_sees_a_single_wrong_number(checkpoint: Checkpoint, field: str
     given = np.array([0, 3, 4], dtype=np.uint32)
     with Session(EgretKernel(ModelledBoard(BOARD.build, checkpoint).driver_description())) as session:
         session.load(pack(checkpoint, session.build))
-        parts = list(Generation(session, given, 5, True))
+        parts = list(_runs(Network(session, BOARD, ExitStack()), given, 5, True, None))
     right = ReferenceCheck(checkpoint, given)
     for part in parts:
         right.take(part)
@@ -375,7 +377,7 @@ def test_ctrl_c_ends_with_130(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "load_model", interrupted)
+    monkeypatch.setattr(pack_command, "load_model", interrupted)
     monkeypatch.setattr("sys.argv", ["egret", "pack", str(model), "-o", "x"])
     with pytest.raises(SystemExit) as caught:
         cli.entry_point()
@@ -389,7 +391,7 @@ def test_too_little_memory_is_a_sentence(
     def full(*_: object) -> None:
         raise MemoryError("Unable to allocate 5 TiB")
 
-    monkeypatch.setattr(commands, "load_model", full)
+    monkeypatch.setattr(pack_command, "load_model", full)
     assert "memory does not suffice (Unable to allocate 5 TiB)" in fails(
         capsys, 2, "pack", str(model), "-o", "x"
     )

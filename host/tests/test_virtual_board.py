@@ -328,7 +328,7 @@ def test_processes_that_start_together_compile_once(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     program = (
-        "import sys, pathlib; from egret.contract import Build; from egret.virtual_board import build;"
+        "import sys, pathlib; from egret.profiles import Build; from egret.virtual_board import build;"
         "print(build.library_path(Build(engines=1, lanes=1), pathlib.Path(sys.argv[1])))"
     )
     environment = {**os.environ, "PYTHONPATH": str(TESTS.parent)}

@@ -59,10 +59,8 @@ def measure(point: Point) -> Measurement:
         seed=point.seed,
     )
     machine = point.machine
-    with open_session(machine.board, point.warm_up + steps, timeout_s=_TIMEOUT_S, **machine.changes()) as (
-        session,
-        _,
-    ):
+    chunk = point.warm_up + steps
+    with open_session(machine.board, chunk=chunk, timeout_s=_TIMEOUT_S, **machine.changes()) as session:
         image = pack(checkpoint, session.build)
         session.load(image)
         tokens = (

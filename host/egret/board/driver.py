@@ -18,6 +18,7 @@ import pynq
 from egret import contract
 from egret.board.interrupt import KernelInterrupt
 from egret.errors import EgretError, RunError
+from egret.profiles import Board
 
 _START, _DONE, _IDLE = 1 << 0, 1 << 1, 1 << 2  # bits of CTRL
 
@@ -74,10 +75,22 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
         self._running: int | None = None  # the command under way
         self._started_s = 0.0  # when it was started
         self._reload: Callable[[], None] | None = None
+        self._board: Board | None = None
         self.timed_out = False
         """Whether the last wait() ended without the command's end: the kernel may never come back."""
         self.busy_s = 0.0
         """Seconds from starts to their ends as wait() saw them, summed: all else is the host's own time."""
+
+    @property
+    def board(self) -> Board:
+        """The profile of its board, with the clock that is set; EgretError where open_kernel() set none."""
+        if self._board is None:
+            raise EgretError("Only a kernel that open_kernel() or open_session() has opened knows its board.")
+        return self._board
+
+    @board.setter
+    def board(self, board: Board) -> None:
+        self._board = board
 
     @property
     def running(self) -> bool:

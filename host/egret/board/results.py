@@ -6,7 +6,7 @@ Layouts: docs/formats.md, section 5; word numbers: egret.contract.COUNTERS.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 import numpy as np
@@ -89,6 +89,13 @@ class Run:
     logits: npt.NDArray[np.int32] | None
     """int32 [T, V] in units of 2^-11, where they were asked for."""
     counters: Counters
+    drawn: npt.NDArray[np.uint32] | None = field(default=None, kw_only=True)
+    """uint32 [T]: the tokens drawn on the host to follow each; None where the argmax follows."""
+
+    @property
+    def next(self) -> npt.NDArray[np.uint32]:
+        """uint32 [T]: the token that follows each when generating: the one drawn, or the argmax."""
+        return self.argmax if self.drawn is None else self.drawn
 
     def __len__(self) -> int:
         return int(self.tokens.size)
@@ -101,13 +108,16 @@ class Run:
         arrays = {
             item.name: [getattr(part, item.name) for part in parts]
             for item in fields(cls)
-            if item.name not in ("logits", "counters")
+            if item.name not in ("logits", "counters", "drawn")
         }
         logits = [part.logits for part in parts if part.logits is not None]
         return cls(
             **{name: np.concatenate(values) for name, values in arrays.items()},
             logits=np.concatenate(logits) if len(logits) == len(parts) else None,
             counters=sum((part.counters for part in parts), Counters.zero()),
+            drawn=None
+            if all(part.drawn is None for part in parts)
+            else np.concatenate([part.next for part in parts]),
         )
 
 

@@ -8,8 +8,9 @@ after the host wrote it and invalidated before the host reads it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -25,12 +26,26 @@ from egret.errors import EgretError, RunError
 from egret.image.layout import Layout
 from egret.image.limits import DEFAULT_CHUNK, check_build
 from egret.image.model_image import ModelImage
+from egret.profiles import Board
 
 DEFAULT_TIMEOUT_S = 120.0
 """How long one command may take."""
 
 IDENTITY = contract.MAGIC << 32 | contract.KERNEL_VERSION
 """What a kernel of this version writes into the counters' identity word."""
+
+
+@dataclass
+class _Chunk:
+    """Tokens that one start of the kernel runs."""
+
+    command: int
+    steps: int
+    logits: bool
+    arguments: dict[str, int]
+    """Of the command."""
+    last_argmax: int = 0
+    """Of the last step, once it has run."""
 
 
 class Session:
@@ -123,6 +138,18 @@ class Session:
         self.execute(contract.COMMAND_QUERY)
 
     @property
+    def board(self) -> Board:
+        """The profile of the board; EgretError where not open_kernel() has opened the kernel."""
+        return self.kernel.board
+
+    @property
+    def image(self) -> ModelImage:
+        """The model that is loaded; raises EgretError where none is, as after an error in a run."""
+        if self._image is None:
+            raise EgretError("No model is loaded; call load() first (after an error in a run, again).")
+        return self._image
+
+    @property
     def loaded(self) -> bool:
         """Whether a model is loaded, and its state what the last command left."""
         return self._image is not None
@@ -130,11 +157,11 @@ class Session:
     @property
     def logit_bytes(self) -> int:
         """Bytes that the loaded model's logits take in DDR for each token, padding among them."""
-        return 4 * self.build.engines * self._logit_block(self._loaded().header.words)
+        return 4 * self.build.engines * self._logit_block(self.image.header.words)
 
     def reset(self) -> Counters:
         """Set the network's state back to that after load()."""
-        self._loaded()
+        _ = self.image  # raises where no model is loaded
         return self.execute(contract.COMMAND_RESET)
 
     def run(self, tokens: npt.ArrayLike, logits: bool = False) -> Run:
@@ -151,14 +178,19 @@ class Session:
         Raises EgretError where a token is not in the vocabulary (before anything runs) and KernelError where
         the kernel stops; then the model must be loaded again.
         """
-        given = self.checked(tokens)
-        return self._chunks(contract.COMMAND_RUN, given, int(given.size), logits)
+        return self._run_chunks(self._given_chunks(tokens, logits))
 
     def stream_generate(self, first_token: int, count: int, logits: bool = False) -> Iterator[Run]:
         """As generate(), yielding a Run for each chunk as it is done; raises as stream() does."""
-        if count < 1:
-            raise EgretError(f"At least one word can be generated; {count} were asked for.")
-        return self._chunks(contract.COMMAND_GENERATE, self.checked([first_token]), count, logits)
+        return self._run_chunks(self._generated_chunks(first_token, count, logits))
+
+    def astream(self, tokens: npt.ArrayLike, logits: bool = False) -> AsyncIterator[Run]:
+        """As stream(), for asyncio: the event loop runs while the kernel works."""
+        return self._run_chunks_async(self._given_chunks(tokens, logits))
+
+    def astream_generate(self, first_token: int, count: int, logits: bool = False) -> AsyncIterator[Run]:
+        """As stream_generate(), for asyncio: the event loop runs while the kernel works."""
+        return self._run_chunks_async(self._generated_chunks(first_token, count, logits))
 
     def checked(self, tokens: npt.ArrayLike) -> npt.NDArray[np.uint32]:
         """Return tokens, integers [T], as uint32 [T]; raise EgretError where the model cannot run them."""
@@ -168,7 +200,7 @@ class Session:
             raise EgretError(
                 f"Tokens must be a list of one integer or more; got {given.dtype} of shape {shape}."
             )
-        vocabulary = self._loaded().header.words
+        vocabulary = self.image.header.words
         outside = np.flatnonzero((given < 0) | (given >= vocabulary))
         if outside.size:
             raise EgretError(
@@ -177,28 +209,40 @@ class Session:
             )
         return given.astype(np.uint32)
 
+    def _given_chunks(self, tokens: npt.ArrayLike, logits: bool) -> Iterator[_Chunk]:
+        given = self.checked(tokens)
+        return self._chunks(contract.COMMAND_RUN, given, int(given.size), logits)
+
+    def _generated_chunks(self, first_token: int, count: int, logits: bool) -> Iterator[_Chunk]:
+        if count < 1:
+            raise EgretError(f"At least one word can be generated; {count} were asked for.")
+        return self._chunks(contract.COMMAND_GENERATE, self.checked([first_token]), count, logits)
+
     def _chunks(
         self, command: int, tokens: npt.NDArray[np.uint32], count: int, logits: bool
-    ) -> Iterator[Run]:
+    ) -> Iterator[_Chunk]:
+        """Prepare one chunk after the other; each must have run before the next is asked for."""
         generating = command == contract.COMMAND_GENERATE
         for start in range(0, count, self.chunk):
             steps = min(self.chunk, count - start)
             part = tokens if generating else tokens[start : start + steps]
-            run = self.collect_chunk(
-                steps, logits, self.execute(command, **self.prepare_chunk(part, steps, logits))
-            )
+            chunk = _Chunk(command, steps, logits, self._prepare_chunk(part, steps, logits))
+            yield chunk
             if generating:
-                tokens = run.argmax[-1:]
-            yield run
+                tokens = np.array([chunk.last_argmax], dtype=np.uint32)
 
-    def prepare_chunk(self, tokens: npt.NDArray[np.uint32], steps: int, logits: bool) -> dict[str, int]:
-        """Put tokens, uint32 [steps] or the first one alone, into DDR; return the arguments of their command.
+    def _run_chunks(self, chunks: Iterator[_Chunk]) -> Iterator[Run]:
+        for chunk in chunks:
+            yield self._collect_chunk(chunk, self.execute(chunk.command, **chunk.arguments))
 
-        execute() or execute_async() runs it, then collect_chunk() reads what it wrote. Raises EgretError if
-        there is no model.
-        """
+    async def _run_chunks_async(self, chunks: Iterator[_Chunk]) -> AsyncIterator[Run]:
+        for chunk in chunks:
+            yield self._collect_chunk(chunk, await self.execute_async(chunk.command, **chunk.arguments))
+
+    def _prepare_chunk(self, tokens: npt.NDArray[np.uint32], steps: int, logits: bool) -> dict[str, int]:
+        """Put tokens, uint32 [steps] or the first one alone, into DDR; return their command's arguments."""
         self._check_free()
-        words = self._loaded().header.words
+        words = self.image.header.words
         self._tokens[: tokens.size] = tokens
         self._tokens.flush()
         arguments = {
@@ -212,16 +256,19 @@ class Session:
             arguments.update(flags=contract.FLAG_WRITE_LOGITS, logits=self._addresses["logits"])
         return arguments
 
-    def collect_chunk(self, steps: int, logits: bool, counters: Counters) -> Run:
-        """Return what a command on a prepared chunk has left in DDR, with the `counters` of it."""
-        image = self._loaded()
+    def _collect_chunk(self, chunk: _Chunk, counters: Counters) -> Run:
+        """Return what a chunk that has run left in DDR, with the `counters` of its command."""
+        image = self.image
         self._results.invalidate()
         dealt = None
-        if logits:
+        if chunk.logits:
             blocks = self._logit_buffer(image.header.words)
             blocks.invalidate()
-            dealt = deal_logits_back(np.asarray(blocks[:steps]), image.header.words)
-        return parse_results(np.asarray(self._results[:steps]), len(image.neurons), counters, dealt)
+            dealt = deal_logits_back(np.asarray(blocks[: chunk.steps]), image.header.words)
+        records = np.asarray(self._results[: chunk.steps])
+        run = parse_results(records, len(image.neurons), counters, dealt)
+        chunk.last_argmax = int(run.argmax[-1])
+        return run
 
     def execute(self, command: int, **arguments: int) -> Counters:
         """Run one command to its end and return its counters; `arguments` are values of argument registers.
@@ -275,11 +322,6 @@ class Session:
         """Raise RunError while the kernel works: it reads and writes the buffers that are to be filled."""
         if self.kernel.running:
             raise RunError("The kernel is still running; wait for it before starting another command.")
-
-    def _loaded(self) -> ModelImage:
-        if self._image is None:
-            raise EgretError("No model is loaded; call load() first (after an error in a run, again).")
-        return self._image
 
     def _logit_buffer(self, vocabulary: int) -> Any:
         block = self._logit_block(vocabulary)

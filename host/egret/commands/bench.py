@@ -13,7 +13,7 @@ from egret.bench.points import AS_BOARD, FULL, Machine, Network, Point
 from egret.bench.presets import NETWORKS, PRESETS, Sweep, find_network, make_point
 from egret.bench.sweep import ResultFile, Task, run_tasks
 from egret.bench.tables import report
-from egret.commands.argument_types import count
+from egret.commands.arguments import count
 from egret.errors import EgretError
 from egret.synthetic.fixed_activity import PRUNINGS
 

@@ -7,7 +7,6 @@ import json
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +15,12 @@ from tqdm import tqdm
 from egret.account.account import account
 from egret.account.table import account_table
 from egret.account.text_score import TextScore
-from egret.board.boards import AUTO, board_names, is_csim, resolve_board
-from egret.board.open_session import open_model
+from egret.board.boards import is_csim, resolve_board
 from egret.board.results import Run
-from egret.commands.argument_types import add_bitfile, positive
+from egret.commands.arguments import add_board, add_model, positive
 from egret.errors import EgretError
 from egret.image.model_file import load_model, vocabulary_of
+from egret.network import open_network
 from egret.profiles import Board
 from egret.reference.comparison import ReferenceCheck
 from egret.text.vocabulary import UNKNOWN, Vocabulary, read_text, read_tokens
@@ -36,15 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file is a NumPy .npy file of integers in one dimension, as 'egret tokens' writes it."
     )
     parser.set_defaults(function=evaluate)
-    parser.add_argument(
-        "model", metavar="MODEL", type=Path, help="quantised checkpoint (.npz) or packed image"
-    )
+    add_model(parser)
     parser.add_argument("text", metavar="TEXT", help="text, '-' (standard input), or token file (.npy)")
-    parser.add_argument("--board", default=AUTO, help=f"{AUTO} (default), {', '.join(board_names())}")
-    add_bitfile(parser)
+    add_board(parser)
     parser.add_argument("--tokens", metavar="N", type=positive, help="only the first N tokens")
     parser.add_argument("--check", action="store_true", help="compare every logit with the reference model's")
-    parser.add_argument("--chunk", metavar="N", type=positive, help="tokens per start of the kernel")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -60,22 +55,22 @@ def evaluate(arguments: argparse.Namespace) -> int:
         raise EgretError(f"{source} holds {tokens.size} tokens; a prediction takes two.")
     check = ReferenceCheck.of(model, tokens) if arguments.check else None
     score = TextScore(tokens)
-    with open_model(model, name, arguments.chunk, arguments.bitfile) as (session, board, image):
+    with open_network(model, name, chunk=arguments.chunk, bitfile=arguments.bitfile) as net:
         parts: list[Run] = []
         steps, cycles, begin = 0, 0, time.monotonic()
         with tqdm(total=tokens.size, unit="token", disable=None, file=sys.stderr) as bar:
-            for part in session.stream(tokens, logits=True):
-                for watcher in (check, score):
-                    if watcher is not None:
-                        watcher.take(part)
+            for part in net.stream_runs(tokens, logits=True):
+                if check is not None:
+                    check.take(part)
+                score.take(part)
                 parts.append(replace(part, logits=None))  # 4 bytes a word and token: too many to keep
                 steps, cycles = steps + len(part), cycles + part.counters.cycles
                 if score.perplexity is not None:
                     bar.set_postfix_str(_so_far(score.perplexity, cycles / steps), refresh=False)
                 bar.update(len(part))
-        seconds, logit_bytes = time.monotonic() - begin, session.logit_bytes
+        seconds, logit_bytes = time.monotonic() - begin, net.logit_bytes
     whole = Run.join(parts)
-    figures = account(image, whole, board)
+    figures = account(net.image, whole, net.board)
     clocked = not is_csim(name)
     if arguments.json:
         document = {
@@ -101,7 +96,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
         print(f"unknown     {unknown:,} of {steps:,} tokens are {UNKNOWN}, a word that the model lacks")
     print(f"right       {score.right / score.predicted:.1%} at first guess")
     print(f"cycles      {cycles / steps:,.0f} per token" if clocked else f"cycles      {name} has no clock")
-    print(f"logits      {_writing(logit_bytes, board, clocked)}")
+    print(f"logits      {_writing(logit_bytes, net.board, clocked)}")
     if check is not None:
         print(
             f"checked     every logit, event count and MAC of {check.steps:,} tokens: the reference model's"

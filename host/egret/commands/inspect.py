@@ -9,7 +9,6 @@ from typing import Any
 
 from egret.checkpoint import FORMAT, Checkpoint
 from egret.contract import FORMAT_VERSION
-from egret.image.header import CHECKSUM_WORD
 from egret.image.model_file import load_model
 from egret.image.model_image import ModelImage
 from egret.text.outline import outline
@@ -71,7 +70,7 @@ def describe_image(image: ModelImage) -> None:
         f"{printable(image.name)}: model image of {statistics.total_bytes:,} bytes, layers {layers}, "
         f"{image.header.words:,} words, for {layout.engines} engines with {8 * layout.bus_bytes}-bit beats"
     )
-    print(f"  format version {FORMAT_VERSION}, checksum {_checksum(image):#010x}")
+    print(f"  format version {FORMAT_VERSION}, checksum {image.checksum:#010x}")
     for name, size in statistics.section_bytes.items():
         print(f"  {name:<26} {size:>12,} bytes")
     for matrix in [*statistics.matrices, statistics.all_matrices]:
@@ -81,10 +80,6 @@ def describe_image(image: ModelImage) -> None:
             f"{matrix.nonzeros:,} non-zero, {matrix.slots_used:.1%} of entries used, "
             f"{matrix.bits_per_nonzero:.1f} bits per non-zero weight"
         )
-
-
-def _checksum(image: ModelImage) -> int:
-    return int(image.data[4 * CHECKSUM_WORD : 4 * CHECKSUM_WORD + 4].view("<u4")[0])
 
 
 def _checkpoint_document(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -109,7 +104,7 @@ def _image_document(image: ModelImage) -> dict[str, Any]:
     return {
         "kind": "image",
         "format_version": FORMAT_VERSION,
-        "checksum": _checksum(image),
+        "checksum": image.checksum,
         "name": image.name,
         "bytes": int(statistics.total_bytes),
         "layers": [int(count) for count in image.neurons],

@@ -5,24 +5,26 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from egret.account.account import Account, account
-from egret.account.table import account_table
+from egret.account.account import account
 from egret.account.text_score import TextScore
 from egret.board.boards import is_csim, resolve_board
-from egret.board.open_session import open_model
 from egret.board.results import Run
 from egret.checkpoint import Checkpoint
+from egret.commands.arguments import add_board, add_model, count, positive
 from egret.commands.live_view import LiveView, Style
+from egret.commands.run_report import Report, as_json, print_report
 from egret.errors import EgretError
-from egret.generation import Generation, ignore
 from egret.image.model_file import load_model, vocabulary_of
+from egret.network import Network, open_network
 from egret.reference.comparison import ReferenceCheck
 from egret.reference.model import Trace
 from egret.report.record import make_record
@@ -36,23 +38,60 @@ DEFAULT_WORDS = 20
 _WORDS_IN_BAR = 5
 
 
-@dataclass(frozen=True)
-class Report:
-    """What there is to say about a run."""
-
-    model: str
-    board: str
-    given: list[str]
-    """The words that went in."""
-    generated: list[str]
-    """The words that came out after them."""
-    run: Run
-    figures: Account
-    check: ReferenceCheck | None
-    score: TextScore | None
-    """Of the given words, where they are a text."""
-    sampling: dict[str, Any] | None
-    """How words were drawn, and what that cost; None where they were not."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's description and arguments to its parser."""
+    parser.description = (
+        "Run a model on a board. The given text goes through word by word; then the model goes on alone, "
+        "each likeliest next word (or one drawn) being the next input."
+    )
+    parser.set_defaults(function=run)
+    add_model(parser)
+    given = parser.add_mutually_exclusive_group()
+    given.add_argument("--text", metavar="FILE", help="text to run, a sentence a line ('-': standard input)")
+    given.add_argument("--prompt", metavar="WORDS", help="the beginning of a sentence")
+    parser.add_argument(
+        "--generate",
+        metavar="N",
+        type=count,
+        help=f"words to generate (default: {DEFAULT_WORDS}; 0 with --text)",
+    )
+    drawing = parser.add_argument_group(
+        "drawing words",
+        "With any of these, words are drawn on the host from the kernel's logits, one start of the kernel a "
+        "word, instead of the kernel going on with the likeliest by itself. What it costs is printed.",
+    )
+    drawing.add_argument(
+        "--temperature",
+        metavar="T",
+        type=float,
+        help="draw from softmax(logits / T): 0: the likeliest (default: 1)",
+    )
+    drawing.add_argument("--top-k", metavar="K", type=positive, help="draw from the K likeliest words only")
+    drawing.add_argument("--seed", type=count, help="of the draws (default: 0)")
+    add_board(parser)
+    parser.add_argument(
+        "--tokens", metavar="N", type=positive, help="run only the first N tokens of the text"
+    )
+    parser.add_argument(
+        "--logits",
+        action="store_true",
+        help="have the kernel write all logits: for the perplexity of a text, and for --check to compare",
+    )
+    parser.add_argument("--check", action="store_true", help="compare every token with the reference model")
+    parser.add_argument(
+        "--watch",
+        action=argparse.BooleanOptionalAction,
+        help="print a line for each token, with a bar for the events of each layer, full where a third of "
+        "its neurons fire (default: on a terminal, unless it is a --text)",
+    )
+    parser.add_argument(
+        "--save",
+        metavar="RUN",
+        type=Path,
+        help="save the run for 'egret report'; of a checkpoint this includes --check, since it is the "
+        "reference model that knows which neurons fired",
+    )
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -64,33 +103,31 @@ def run(arguments: argparse.Namespace) -> int:
     model = load_model(arguments.model)
     vocabulary = vocabulary_of(model)
     given = _input_tokens(arguments, vocabulary)
-    count = arguments.generate
-    if count is None:
-        count = 0 if arguments.text else DEFAULT_WORDS
+    words = arguments.generate
+    if words is None:
+        words = 0 if arguments.text else DEFAULT_WORDS
     # A report shows which neurons fired, and the kernel only counts them: the reference model says which.
     compared = arguments.check or (arguments.save is not None and isinstance(model, Checkpoint))
     check = ReferenceCheck.of(model, given) if compared else None
     score = TextScore(given) if arguments.text else None
     sampler = _sampler(arguments)
 
-    with open_model(model, name, arguments.chunk, arguments.bitfile) as (session, board, image):
-        view = LiveView(image.neurons, vocabulary.words, not is_csim(name), Style.of(sys.stdout))
+    with open_network(model, name, chunk=arguments.chunk, bitfile=arguments.bitfile) as net:
+        view = LiveView(net.image.neurons, vocabulary.words, not is_csim(name), Style.of(sys.stdout))
         parts: list[Run] = []
         traces: list[Trace] = []
         if watched:
             print(view.header(), flush=True)
         spoken = WordStream("generated:", vocabulary.decode)
         # A pipe gets the words as they come, and no bar between them.
-        piped = is_piped() and bool(count) and not watched and not arguments.json
+        piped = is_piped() and bool(words) and not watched and not arguments.json
         if piped and arguments.prompt:
             _print_prompt(vocabulary, given)
-        steps = given.size + max(count - 1, 0)
-        said = 0
-        with tqdm(total=steps, unit="token", disable=True if piped else None, file=sys.stderr) as bar:
-            generation = Generation(
-                session, given, count, arguments.logits, sampler, check.extend if check else ignore
-            )
-            for part in generation:
+        generated: list[int] = []
+        steps = 0
+        total = given.size + max(words - 1, 0)
+        with tqdm(total=total, unit="token", disable=True if piped else None, file=sys.stderr) as bar:
+            for part in _runs(net, given, words, arguments.logits, sampler):
                 if check is not None:
                     trace = check.take(part)
                     if arguments.save is not None:
@@ -100,25 +137,26 @@ def run(arguments: argparse.Namespace) -> int:
                 if watched:
                     bar.write("\n".join(view.lines(part, given.size)))
                 parts.append(replace(part, logits=None))  # 4 bytes a word and token: too many to keep
+                new = part.next[max(given.size - 1 - steps, 0) :].tolist() if words else []
+                generated += new
+                steps += len(part)
                 if piped:
-                    spoken.add(generation.tokens[said:])
-                    said = len(generation.tokens)
-                words = vocabulary.decode(part.argmax[-_WORDS_IN_BAR:]).replace("\n", " ")
-                bar.set_postfix_str(printable(words), refresh=False)
+                    spoken.add(new)
+                latest = vocabulary.decode(part.argmax[-_WORDS_IN_BAR:]).replace("\n", " ")
+                bar.set_postfix_str(printable(latest), refresh=False)
                 bar.update(len(part))
-        sampling = _sampling(sampler, generation, session.logit_bytes) if sampler is not None else None
+        sampling = _sampling(sampler, net, len(generated)) if sampler is not None else None
     whole = Run.join(parts)
-    out = generation.tokens
-    figures = account(image, whole, board)
+    figures = account(net.image, whole, net.board)
     if arguments.save is not None:
         record = make_record(
             model=str(arguments.model),
             board_name=name,
-            image=image,
+            image=net.image,
             account=figures,
             words=[vocabulary.words[int(token)] for token in whole.tokens],
             given=int(given.size),
-            last_word=vocabulary.words[out[-1]] if out else "",
+            last_word=vocabulary.words[generated[-1]] if generated else "",
             parts=parts,
             traces=traces,
             steps_checked=check.steps if check is not None else 0,
@@ -130,9 +168,9 @@ def run(arguments: argparse.Namespace) -> int:
         model=str(arguments.model),
         board=name,
         given=[vocabulary.words[int(token)] for token in given],
-        generated=[vocabulary.words[int(token)] for token in out],
+        generated=[vocabulary.words[token] for token in generated],
         run=whole,
-        figures=figures,
+        account=figures,
         check=check,
         score=score,
         sampling=sampling,
@@ -144,13 +182,30 @@ def run(arguments: argparse.Namespace) -> int:
             print()
         if arguments.prompt and not piped:
             _print_prompt(vocabulary, given)
-        if out:
-            spoken.add(out[said:])
+        if generated:
+            spoken.add([] if piped else generated)
             spoken.end()
         print_report(report, arguments.logits)
         if arguments.save is not None:
             print(f"\nsaved:      {arguments.save}; 'egret report {arguments.save}' makes a page of it")
     return 0
+
+
+def _runs(
+    net: Network, given: npt.NDArray[np.uint32], words: int, logits: bool, sampler: Sampler | None
+) -> Iterator[Run]:
+    """Run `given`, then generate `words` tokens after it, the last of which is not fed back."""
+    if not words or sampler is None:
+        following = 0
+        for run in net.stream_runs(given, logits):
+            following = int(run.next[-1])
+            yield run
+        if words > 1:
+            yield from net.generate_runs(following, words - 1, logits)
+        return
+    if given.size > 1:
+        yield from net.stream_runs(given[:-1], logits)
+    yield from net.generate_runs(int(given[-1]), words, logits, sampler)
 
 
 def _print_prompt(vocabulary: Vocabulary, given: npt.NDArray[np.uint32]) -> None:
@@ -189,59 +244,12 @@ def _sampler(arguments: argparse.Namespace) -> Sampler | None:
     return Sampler(temperature, arguments.top_k, arguments.seed or 0)
 
 
-def _sampling(sampler: Sampler, generation: Generation, logit_bytes: int) -> dict[str, Any]:
-    words = len(generation.tokens)
+def _sampling(sampler: Sampler, net: Network, words: int) -> dict[str, Any]:
     return {
         "temperature": sampler.temperature,
         "top_k": sampler.top_k,
         "seed": sampler.seed,
         "words": words,
-        "logit_bytes_per_word": logit_bytes,
-        "host_seconds_per_word": generation.host_s / words if words else None,
-    }
-
-
-def print_report(report: Report, with_logits: bool) -> None:
-    """Print everything but the words."""
-    score, check = report.score, report.check
-    if score is not None and score.predicted:
-        perplexity = f", perplexity {score.perplexity:.2f}" if score.perplexity is not None else ""
-        share = score.right / score.predicted
-        print(
-            f"text:       {score.predicted:,} words predicted, {share:.1%} right at first guess{perplexity}"
-        )
-    if check is not None:
-        what = "every logit" if with_logits else "argmax and its logit"
-        print(
-            f"checked:    {what}, events and MACs of all {check.steps:,} tokens equal the reference model's"
-        )
-    if report.sampling is not None and report.sampling["words"]:
-        sampling = report.sampling
-        top = f", of the {sampling['top_k']} likeliest" if sampling["top_k"] is not None else ""
-        print(
-            f"sampled:    temperature {sampling['temperature']:g}{top}, seed {sampling['seed']}; each of "
-            f"{sampling['words']:,} words cost a start of the kernel,\n            "
-            f"{sampling['logit_bytes_per_word']:,} bytes of logits and "
-            f"{1e3 * sampling['host_seconds_per_word']:.2f} ms on the host beside the kernel's time"
-        )
-    print()
-    print(account_table(report.figures))
-
-
-def as_json(report: Report) -> dict[str, Any]:
-    """Return everything as what JSON can hold."""
-    score = report.score
-    return {
-        "model": report.model,
-        "board": report.board,
-        "given": report.given,
-        "generated": report.generated,
-        "steps_checked": report.check.steps if report.check is not None else 0,
-        "text": None
-        if score is None
-        else {"predicted": score.predicted, "right": score.right, "perplexity": score.perplexity},
-        "sampling": report.sampling,
-        "account": report.figures.as_dict(),
-        "cycles_per_token": report.run.cycles.tolist(),
-        "events_per_token": report.run.events.tolist(),
+        "logit_bytes_per_word": net.logit_bytes,
+        "host_seconds_per_word": net.drawing_s / words if words else None,
     }

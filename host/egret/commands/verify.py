@@ -8,9 +8,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from egret.board.boards import AUTO, board_names, resolve_board
+from egret.board.boards import resolve_board
 from egret.board.open_session import open_kernel
-from egret.commands.argument_types import add_bitfile, positive
+from egret.commands.arguments import add_board
 
 if TYPE_CHECKING:
     from egret.self_test.checks import Check
@@ -26,15 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "end bytes and cycles against the virtual board's. Exit status: 0 if all passed, 1 if one failed."
     )
     parser.set_defaults(function=verify)
-    parser.add_argument("--board", default=AUTO, help=f"{AUTO} (default), {', '.join(board_names())}")
-    add_bitfile(parser)
+    add_board(parser)
     parser.add_argument(
         "--full",
         action="store_true",
         help="also as many neurons, and as many words, as the kernel holds (slow in simulation)",
-    )
-    parser.add_argument(
-        "--chunk", metavar="N", type=positive, help="tokens per start of the kernel (default: as egret run)"
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 
@@ -45,11 +41,11 @@ def verify(arguments: argparse.Namespace) -> int:
     say = _nothing if arguments.json else _say
     say("...  load the bitstream, set the fabric clock")
     checks: list[Check] = []
-    with open_kernel(name, arguments.bitfile) as (kernel, board):
+    with open_kernel(name, arguments.bitfile) as kernel:
         from egret.self_test.checks import measure_overhead, run_checks
         from egret.self_test.first_contact import FirstContact, compare_pace
 
-        with FirstContact(kernel, board, arguments.chunk) as contact:
+        with FirstContact(kernel, kernel.board, arguments.chunk) as contact:
             for stage in contact.stages():
                 say(f"...  {stage.name}: {stage.about}")
                 checks.append(stage.check())
@@ -57,13 +53,13 @@ def verify(arguments: argparse.Namespace) -> int:
                 if not checks[-1].passed:
                     break
             else:
-                for check in run_checks(contact.session, board, arguments.full):
+                for check in run_checks(contact.session, kernel.board, arguments.full):
                     checks.append(check)
                     say(_line(check))
             passed = all(check.passed for check in checks)
             overhead = measure_overhead(contact.session) if passed else None
             pace = contact.pace
-            pace_lines = compare_pace(pace, board) if pace is not None else []
+            pace_lines = compare_pace(pace, kernel.board) if pace is not None else []
     failures = sum(not check.passed for check in checks)
     if arguments.json:
         document = {

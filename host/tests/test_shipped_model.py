@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from egret.account.account import account
+from egret.account.account import make_account
 from egret.board.boards import open_board
 from egret.board.driver import EgretOverlay
 from egret.board.results import Run
@@ -119,10 +119,10 @@ def test_the_same_run_takes_the_same_cycles(session: Session, run: Run, tokens: 
 
 def test_sparsity_is_saved_as_cycles(session: Session, image: ModelImage, tokens: np.ndarray) -> None:
     session.reset()
-    figures = account(image, session.run(tokens), BOARD)
-    assert figures.cycles >= figures.roofline_cycles
-    assert figures.utilisation > 0.5
-    assert figures.saved_in_cycles > 0.5 * figures.saved_on_paper
+    account = make_account(image, session.run(tokens), BOARD)
+    assert account.cycles >= account.roofline_cycles
+    assert account.utilisation > 0.5
+    assert account.saved_in_cycles > 0.5 * account.saved_on_paper
 
 
 def test_the_command_line_finds_the_shipped_model_right(capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,7 +71,7 @@ def _best_within_gaps(sizes: Tensor, keep: int, span: int) -> Tensor:
     # Many strips need nothing more, as long as few weights go.
     wrong = _longest_step(chosen) > span
     if wrong.any():
-        chosen[wrong] = _priced_within_gaps(sizes[wrong], ranked.values[wrong], keep, span)
+        chosen[wrong] = _relaxed_within_gaps(sizes[wrong], ranked.values[wrong], keep, span)
     return chosen
 
 
@@ -83,28 +83,28 @@ def _longest_step(mask: Tensor) -> Tensor:
     return torch.where(mask, row - before, 0).amax(1)
 
 
-def _priced_within_gaps(sizes: Tensor, ranked: Tensor, keep: int, span: int) -> Tensor:
+def _relaxed_within_gaps(sizes: Tensor, ranked: Tensor, keep: int, span: int) -> Tensor:
     """As `_best_within_gaps`; `ranked` is sizes with the largest first.
 
-    A price per kept row (a Lagrange multiplier, found by bisection for each strip) turns the wanted number
-    into a trade-off that dynamic programming solves exactly. The best trade-off may stop short of the number;
-    what is missing then goes to the largest that are left.
+    A Lagrange multiplier for the number of kept rows, found by bisection for each strip, makes the wanted
+    number a trade-off that dynamic programming solves exactly. The best trade-off may stop short of the
+    number; what is missing then goes to the largest that are left.
     """
-    # Without the span, the size that is just kept would be the price; with it, more are kept at that price.
+    # Without the span, the multiplier would be the size that is just kept; with it, more are kept.
     low = ranked[:, keep - 1] if keep else ranked[:, 0]
     high = ranked[:, keep // 2].clone()
     best = torch.zeros_like(sizes, dtype=torch.bool)
-    price = high
-    found = torch.zeros_like(price, dtype=torch.bool)
+    multiplier = high
+    found = torch.zeros_like(multiplier, dtype=torch.bool)
     for _ in range(BISECTIONS):
-        mask = _best_at_price(sizes, price, span)
+        mask = _best_at_multiplier(sizes, multiplier, span)
         fits = mask.sum(1) <= keep
         best = torch.where(fits[:, None], mask, best)
         found |= fits
-        high, low = torch.where(fits, price, high), torch.where(fits, low, price)
-        # Until a price is high enough, look above it.
-        price = torch.where(found, (low + high) / 2, 2 * high - low + 1e-6)
-        high = torch.where(found, high, price)
+        high, low = torch.where(fits, multiplier, high), torch.where(fits, low, multiplier)
+        # Until a multiplier is high enough, look above it.
+        multiplier = torch.where(found, (low + high) / 2, 2 * high - low + 1e-6)
+        high = torch.where(found, high, multiplier)
     missing = keep - best.sum(1)
     # Before the last kept row any row may be added; behind it, one after the other.
     row = torch.arange(sizes.shape[1], device=sizes.device)[None]
@@ -115,10 +115,10 @@ def _priced_within_gaps(sizes: Tensor, ranked: Tensor, keep: int, span: int) -> 
     return best | added
 
 
-def _best_at_price(sizes: Tensor, price: Tensor, span: int) -> Tensor:
-    """Return the mask that makes the sum of (size - price) of kept rows largest, steps at most `span`."""
+def _best_at_multiplier(sizes: Tensor, multiplier: Tensor, span: int) -> Tensor:
+    """Return the mask with the largest sum of (size - multiplier) of kept rows, steps at most `span`."""
     strips, rows = sizes.shape
-    gain = (sizes - price[:, None]).t().contiguous()
+    gain = (sizes - multiplier[:, None]).t().contiguous()
     # total[span + i]: the best sum of a choice that ends with row i; total[span - 1]: of none yet.
     total = sizes.new_full((span + rows, strips), -torch.inf)
     total[span - 1] = 0.0

@@ -231,7 +231,7 @@ class Account:
         return result
 
 
-def account(image: ModelImage, run: Run, board: Board) -> Account:
+def make_account(image: ModelImage, run: Run, board: Board) -> Account:
     """Hold a run of the model in `image` against theory.
 
     Raises EgretError for a run without tokens, or of a model with other layers, and for an image that does

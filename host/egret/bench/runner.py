@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from egret.account.account import account
+from egret.account.account import make_account
 from egret.bench.measurement import BeatBits, Measurement
 from egret.bench.points import Machine, Point
 from egret.board.boards import VIRTUAL
@@ -21,7 +21,7 @@ from egret.image.model_image import ModelImage
 from egret.image.packer import pack
 from egret.matrices import DECODER, network_matrices
 from egret.reference.comparison import ReferenceCheck
-from egret.synthetic.fixed_activity import firing_neurons, steady_checkpoint
+from egret.synthetic.fixed_activity import firing_neurons, fixed_activity_checkpoint
 
 _TIMEOUT_S = 3600.0  # for one command: a dense network takes minutes in simulation
 
@@ -45,7 +45,7 @@ def measure(point: Point) -> Measurement:
     """
     steps, network = point.steps(), point.network
     board = point.machine.profile()
-    checkpoint = steady_checkpoint(
+    checkpoint = fixed_activity_checkpoint(
         network.layers,
         network.embedding,
         network.vocabulary,
@@ -76,7 +76,7 @@ def measure(point: Point) -> Measurement:
     _check_same_start(whole, warm_up)
     counted = _difference(whole, warm_up)
     bits = _count_bits(image, checkpoint, counted)
-    figures = account(image, counted, board)
+    account = make_account(image, counted, board)
     counters, engines = counted.counters, image.layout.engines
     return Measurement(
         kernel=kernel_of(point.machine),
@@ -91,13 +91,13 @@ def measure(point: Point) -> Measurement:
         write_cycles=counters.write_cycles,
         busiest=_busiest(counters),
         bits=bits,
-        roofline_cycles=figures.roofline_cycles,
+        roofline_cycles=account.roofline_cycles,
         bus_bytes=image.layout.bus_bytes,
         clock_mhz=board.clock_mhz,
-        dense_macs=figures.dense_macs,
-        sparse_macs=figures.sparse_macs,
-        folded_macs=figures.folded_macs,
-        dense_machine_cycles=figures.dense_machine_cycles,
+        dense_macs=account.dense_macs,
+        sparse_macs=account.sparse_macs,
+        folded_macs=account.folded_macs,
+        dense_machine_cycles=account.dense_machine_cycles,
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from egret.account.account import account
+from egret.account.account import make_account
 from egret.account.table import account_table
 from egret.account.text_score import TextScore
 from egret.board.boards import is_csim, resolve_board
@@ -70,7 +70,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
                 bar.update(len(part))
         seconds, logit_bytes = time.monotonic() - begin, net.logit_bytes
     whole = Run.join(parts)
-    figures = account(net.image, whole, net.board)
+    account = make_account(net.image, whole, net.board)
     clocked = not is_csim(name)
     if arguments.json:
         document = {
@@ -86,7 +86,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
             "events_per_token": whole.events.mean(axis=0, dtype=np.float64).tolist(),
             "steps_checked": check.steps if check is not None else 0,
             "seconds": seconds,
-            "account": figures.as_dict(),
+            "account": account.as_dict(),
         }
         print(json.dumps(document, indent=2))
         return 0
@@ -102,7 +102,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
             f"checked     every logit, event count and MAC of {check.steps:,} tokens: the reference model's"
         )
     print()
-    print(account_table(figures))
+    print(account_table(account))
     return 0
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from egret.account.account import account
+from egret.account.account import make_account
 from egret.account.text_score import TextScore
 from egret.board.boards import is_csim, resolve_board
 from egret.board.results import Run
@@ -147,13 +147,13 @@ def run(arguments: argparse.Namespace) -> int:
                 bar.update(len(part))
         sampling = _sampling(sampler, net, len(generated)) if sampler is not None else None
     whole = Run.join(parts)
-    figures = account(net.image, whole, net.board)
+    account = make_account(net.image, whole, net.board)
     if arguments.save is not None:
         record = make_record(
             model=str(arguments.model),
             board_name=name,
             image=net.image,
-            account=figures,
+            account=account,
             words=[vocabulary.words[int(token)] for token in whole.tokens],
             given=int(given.size),
             last_word=vocabulary.words[generated[-1]] if generated else "",
@@ -170,7 +170,7 @@ def run(arguments: argparse.Namespace) -> int:
         given=[vocabulary.words[int(token)] for token in given],
         generated=[vocabulary.words[token] for token in generated],
         run=whole,
-        account=figures,
+        account=account,
         check=check,
         score=score,
         sampling=sampling,

@@ -14,8 +14,8 @@ from string import Template
 
 from egret.board.boards import VIRTUAL, is_csim
 from egret.report import tables
-from egret.report.activity_figures import MOST_IN_RASTER, neurons_side_by_side
-from egret.report.cost_figures import LOST_NAMES
+from egret.report.activity_plots import MOST_IN_RASTER, neurons_side_by_side
+from egret.report.cost_plots import LOST_NAMES
 from egret.report.pictures import Picture
 from egret.report.record import RunRecord
 from egret.report.tables import Table
@@ -100,7 +100,7 @@ def _side_by_side(record: RunRecord) -> str:
 
 
 def _sections(record: RunRecord, pictures: dict[str, Picture]) -> Iterable[str]:
-    facts, figures = record.facts, record.account
+    facts, account = record.facts, record.account
     shown = min(len(record.run), MOST_IN_RASTER)
     yield _section(
         "Activity",
@@ -120,7 +120,7 @@ def _sections(record: RunRecord, pictures: dict[str, Picture]) -> Iterable[str]:
         )
         + _figure(pictures, "events", "Events per token, as the kernel counted them."),
     )
-    if not figures.timed:
+    if not account.timed:
         yield _section("Cycles", _note("This kernel has no clock, so that nothing is said about cycles."))
     else:
         logits = _note(
@@ -172,10 +172,10 @@ def _sections(record: RunRecord, pictures: dict[str, Picture]) -> Iterable[str]:
 
 
 def _lost_words(record: RunRecord) -> str:
-    figures = record.account
+    account = record.account
     return (
         f"The beats and “{LOST_NAMES['bandwidth']}” together are the roofline, "
-        f"{figures.roofline_cycles / figures.tokens:,.0f} cycles a token: {figures.utilisation:.1%} of all."
+        f"{account.roofline_cycles / account.tokens:,.0f} cycles a token: {account.utilisation:.1%} of all."
     )
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from egret.report import activity_figures, cost_figures
-from egret.report.activity_figures import MOST_WORDS
+from egret.report import activity_plots, cost_plots
+from egret.report.activity_plots import MOST_WORDS
 from egret.report.record import RunRecord
 from egret.report.theme import DARK, LIGHT, Theme, load_pyplot, settings
 
@@ -41,18 +41,18 @@ def draw_pictures(record: RunRecord) -> list[Picture]:
     """
     pyplot = load_pyplot()
     choices: list[tuple[str, bool, Callable[[Any, RunRecord, Theme], Any], Callable[[RunRecord], str]]] = [
-        ("overview", True, cost_figures.draw_overview, _overview),
+        ("overview", True, cost_plots.draw_overview, _overview),
         (
             "raster",
             record.fired is not None and len(record.run) > MOST_WORDS,
-            activity_figures.draw_raster,
+            activity_plots.draw_raster,
             _raster,
         ),
-        ("events", True, activity_figures.draw_events, _events),
-        ("cycles", record.account.timed, activity_figures.draw_token_cycles, _token_cycles),
-        ("roofline", record.account.timed, cost_figures.draw_roofline, _roofline),
-        ("where", record.account.timed, cost_figures.draw_where, _where),
-        ("bytes", True, cost_figures.draw_bytes, _bytes),
+        ("events", True, activity_plots.draw_events, _events),
+        ("cycles", record.account.timed, activity_plots.draw_token_cycles, _token_cycles),
+        ("roofline", record.account.timed, cost_plots.draw_roofline, _roofline),
+        ("where", record.account.timed, cost_plots.draw_where, _where),
+        ("bytes", True, cost_plots.draw_bytes, _bytes),
     ]
     pictures = []
     for name, there, draw, describe in choices:
@@ -98,21 +98,21 @@ def _shares(record: RunRecord) -> str:
 
 
 def _overview(record: RunRecord) -> str:
-    figures = record.account
+    account = record.account
     timed = (
-        f"; cycles are 1 in {figures.saved_in_cycles:.1f} of an ideal dense machine's"
-        if figures.timed
+        f"; cycles are 1 in {account.saved_in_cycles:.1f} of an ideal dense machine's"
+        if account.timed
         else ""
     )
     raster = f"Left: {_raster(record)} Right: bars. " if record.fired is not None else "Bars: "
     return (
-        f"{raster}Of the dense network's MACs, 1 in {figures.saved_on_paper:.1f} is left in theory and 1 in "
-        f"{figures.saved_by_done:.1f} was done{timed}."
+        f"{raster}Of the dense network's MACs, 1 in {account.saved_on_paper:.1f} is left in theory and 1 in "
+        f"{account.saved_by_done:.1f} was done{timed}."
     )
 
 
 def _raster(record: RunRecord) -> str:
-    shown = min(len(record.run), activity_figures.MOST_IN_RASTER)
+    shown = min(len(record.run), activity_plots.MOST_IN_RASTER)
     return (
         f"A raster of {shown:,} tokens by {sum(record.facts.neurons):,} neurons with a mark for each event, "
         f"mostly empty: per token, {_shares(record)} neurons fire."
@@ -136,17 +136,17 @@ def _token_cycles(record: RunRecord) -> str:
 
 
 def _roofline(record: RunRecord) -> str:
-    figures = record.account
+    account = record.account
     return (
         "Cycles against bytes and against MACs, per token, on logarithmic axes. The run stands at "
-        f"{figures.cycles / figures.tokens:,.0f} cycles, {figures.utilisation:.1%} of what its bytes allow, "
-        f"and at {figures.macs_per_cycle:.2f} MACs a cycle of {figures.decoder_layout.slots} possible; the "
-        f"ideal dense machine at {figures.dense_machine_cycles / figures.tokens:,.0f} cycles."
+        f"{account.cycles / account.tokens:,.0f} cycles, {account.utilisation:.1%} of what its bytes allow, "
+        f"and at {account.macs_per_cycle:.2f} MACs a cycle of {account.decoder_layout.slots} possible; the "
+        f"ideal dense machine at {account.dense_machine_cycles / account.tokens:,.0f} cycles."
     )
 
 
 def _where(record: RunRecord) -> str:
-    parts = cost_figures.cycle_parts(record)
+    parts = cost_plots.cycle_parts(record)
     total = sum(parts.values())
     said = ", ".join(f"{name} {size / total:.1%}" for name, size in parts.items())
     return f"A bar of the {total:,.0f} cycles of a token on the busiest engine: {said}."
@@ -155,6 +155,6 @@ def _where(record: RunRecord) -> str:
 def _bytes(record: RunRecord) -> str:
     said = "; ".join(
         f"{name} {fetched:,.0f} instead of {dense:,.0f}"
-        for name, (fetched, dense) in cost_figures.fetched_by_section(record).items()
+        for name, (fetched, dense) in cost_plots.fetched_by_section(record).items()
     )
     return f"Bytes per token, fetched and of an ideal dense machine: {said}."

@@ -30,17 +30,17 @@ class Table:
 
 def cards(record: RunRecord) -> list[tuple[str, str, str]]:
     """Return the figures that stand out: value, what it is, where it is from."""
-    figures = record.account
-    firing = float(record.run.events.sum()) / (figures.tokens * sum(record.facts.neurons))
+    account = record.account
+    firing = float(record.run.events.sum()) / (account.tokens * sum(record.facts.neurons))
     result = [
         (f"{firing:.1%}", "of the neurons fire at a token", MEASURED),
-        (f"{figures.saved_by_done:.1f} ×", "fewer MACs than a dense network", MEASURED),
+        (f"{account.saved_by_done:.1f} ×", "fewer MACs than a dense network", MEASURED),
     ]
-    if figures.timed:
+    if account.timed:
         result += [
-            (f"{figures.saved_in_cycles:.1f} ×", "fewer cycles than an ideal dense machine", MEASURED),
-            (f"{figures.utilisation:.1%}", "utilisation: roofline / cycles", MEASURED),
-            (f"{figures.tokens_per_second:,.0f}", f"tokens/s at {figures.board.clock_mhz} MHz", DERIVED),
+            (f"{account.saved_in_cycles:.1f} ×", "fewer cycles than an ideal dense machine", MEASURED),
+            (f"{account.utilisation:.1%}", "utilisation: roofline / cycles", MEASURED),
+            (f"{account.tokens_per_second:,.0f}", f"tokens/s at {account.board.clock_mhz} MHz", DERIVED),
         ]
     if record.facts.perplexity is not None:
         result.append((f"{record.facts.perplexity:.1f}", "perplexity of the given text", MEASURED))
@@ -49,27 +49,27 @@ def cards(record: RunRecord) -> list[tuple[str, str, str]]:
 
 def headline(record: RunRecord) -> Table:
     """Return the comparison: MACs on paper and done, cycles at best and taken."""
-    figures = record.account
+    account = record.account
 
     def row(name: str, total: float, saved: float | None, kind: str) -> Row:
-        per_token, factor = f"{total / figures.tokens:,.0f}", "" if saved is None else f"{saved:.1f} ×"
+        per_token, factor = f"{total / account.tokens:,.0f}", "" if saved is None else f"{saved:.1f} ×"
         return Row((name, per_token, f"{total:,.0f}", factor, kind), kind)
 
     rows = [
-        row("MACs of the dense network", figures.dense_macs, None, THEORY),
-        row("MACs with both sparsities", figures.sparse_macs, figures.saved_on_paper, THEORY),
-        row("  of these folded into the token table", figures.folded_macs, None, THEORY),
-        row("MACs done", figures.macs, figures.saved_by_done, MEASURED),
-        row("Cycles of an ideal dense machine", figures.dense_machine_cycles, None, THEORY),
+        row("MACs of the dense network", account.dense_macs, None, THEORY),
+        row("MACs with both sparsities", account.sparse_macs, account.saved_on_paper, THEORY),
+        row("  of these folded into the token table", account.folded_macs, None, THEORY),
+        row("MACs done", account.macs, account.saved_by_done, MEASURED),
+        row("Cycles of an ideal dense machine", account.dense_machine_cycles, None, THEORY),
     ]
-    if figures.timed:
-        possible = figures.dense_machine_cycles / figures.roofline_cycles if figures.roofline_cycles else None
+    if account.timed:
+        possible = account.dense_machine_cycles / account.roofline_cycles if account.roofline_cycles else None
         rows += [
-            row("Cycles at the roofline", figures.roofline_cycles, possible, DERIVED),
-            row("Cycles", figures.cycles, figures.saved_in_cycles, MEASURED),
+            row("Cycles at the roofline", account.roofline_cycles, possible, DERIVED),
+            row("Cycles", account.cycles, account.saved_in_cycles, MEASURED),
         ]
     return Table(
-        f"The run of {figures.tokens:,} tokens",
+        f"The run of {account.tokens:,} tokens",
         ("", "per token", "in all", "saved over dense", ""),
         rows,
     )

@@ -54,7 +54,7 @@ _ROUNDING = 0.01  # more than all roundings of a sum together
 _THRESHOLD_BELOW = 1 << 10
 
 
-def steady_checkpoint(
+def fixed_activity_checkpoint(
     layers: Sequence[int],
     embedding: int,
     vocabulary: int,
@@ -83,12 +83,12 @@ def steady_checkpoint(
     tokens = generator.integers(-127, 128, size=(vocabulary, embedding), dtype=np.int64).astype(np.int8)
     chosen = [_choose(generator, neurons, share) for neurons, share in zip(layers, shares, strict=True)]
     built = [
-        _steady_layer(weights, index, neurons, chosen[index], chosen[index - 1] if index else tokens)
+        _fixed_activity_layer(weights, index, neurons, chosen[index], chosen[index - 1] if index else tokens)
         for index, neurons in enumerate(layers)
     ]
     decoder = weights.draw(Matrix(DECODER), (1, vocabulary, layers[-1]))[0]
     return Checkpoint(
-        name="steady",
+        name="fixed-activity",
         metadata={"source": "egret.synthetic.fixed_activity", "seed": int(seed)},
         vocabulary=[f"w{index}" for index in range(vocabulary)],
         embedding=tokens,
@@ -101,7 +101,7 @@ def steady_checkpoint(
 
 
 def firing_neurons(checkpoint: Checkpoint) -> list[npt.NDArray[np.intp]]:
-    """Return, for each layer of a steady_checkpoint(), the indices of the neurons that fire."""
+    """Return, for each layer of a fixed_activity_checkpoint(), the indices of the neurons that fire."""
     return [np.flatnonzero(layer.threshold < THRESHOLD_MAXIMUM) for layer in checkpoint.layers]
 
 
@@ -129,7 +129,7 @@ def _choose(generator: np.random.Generator, neurons: int, share: float) -> npt.N
     return chosen
 
 
-def _steady_layer(
+def _fixed_activity_layer(
     weights: RandomWeights,
     index: int,
     neurons: int,

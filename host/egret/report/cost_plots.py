@@ -9,7 +9,7 @@ import numpy as np
 from egret.account.account import Account
 from egret.account.cycles import split_cycles
 from egret.account.matrices import SECTIONS
-from egret.report.activity_figures import raster
+from egret.report.activity_plots import raster
 from egret.report.record import RunRecord
 from egret.report.theme import Theme, short_numbers
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from egret.account.account import Account, account
+from egret.account.account import Account, make_account
 from egret.account.matrices import MatrixAccount, account_matrices
 from egret.account.table import account_table
 from egret.board.boards import board_profile
@@ -65,69 +65,69 @@ def example(board: Board = BOARD, **changes: object) -> Account:
 
 
 def test_theory_is_the_product_rule() -> None:
-    figures = example()
-    assert figures.dense_macs == 4 * 1000
-    assert figures.sparse_macs == pytest.approx(4 * (20 + 3 + 5))
-    assert figures.folded_macs == 4 * 20
-    assert figures.saved_on_paper == pytest.approx(1000 / 28)
-    assert figures.saved_by_done == 4000 / 40
+    account = example()
+    assert account.dense_macs == 4 * 1000
+    assert account.sparse_macs == pytest.approx(4 * (20 + 3 + 5))
+    assert account.folded_macs == 4 * 20
+    assert account.saved_on_paper == pytest.approx(1000 / 28)
+    assert account.saved_by_done == 4000 / 40
 
 
 def test_kernel_without_a_clock() -> None:
     """Where no cycles were counted, nothing that needs them is said."""
-    figures = example(cycles=0, update_cycles=0, wait_cycles=(0, 0))
-    assert not figures.timed and example().timed
-    untimed = figures.as_dict()
+    account = example(cycles=0, update_cycles=0, wait_cycles=(0, 0))
+    assert not account.timed and example().timed
+    untimed = account.as_dict()
     for name in ("macs_per_cycle", "utilisation", "saved_in_cycles", "tokens_per_second"):
         assert untimed[name] is None, name
     assert untimed["roofline_cycles"] == example().as_dict()["roofline_cycles"]
-    table = account_table(figures)
+    table = account_table(account)
     assert "cycles were not counted" in table and "inf" not in table and "logits" not in table
     assert "utilisation" not in table and "utilisation" in account_table(example())
 
 
 def test_ratios() -> None:
-    figures = example()
-    assert figures.macs_per_cycle == 0.4
-    assert figures.slots_filled == 40 / ((36 - 16) * 5)
-    assert figures.tokens_per_second == 150e6 * 4 / 100
+    account = example()
+    assert account.macs_per_cycle == 0.4
+    assert account.slots_filled == 40 / ((36 - 16) * 5)
+    assert account.tokens_per_second == 150e6 * 4 / 100
 
 
 def test_a_decoder_with_lanes_of_its_own() -> None:
     """Of 20 column beats two fifths are the layer's, on paper, with 5 entries; the decoder's have 10."""
-    figures = example(matrices=matrices(OTHER_DECODER))
-    assert figures.slots_filled == pytest.approx(40 / (8 * 5 + 12 * 10))
-    assert figures.dense_machine_cycles == pytest.approx(4 * (200 + 300 + 500 / 2) / 14)
-    assert figures.decoder_layout == OTHER_DECODER
-    text = account_table(figures)
+    account = example(matrices=matrices(OTHER_DECODER))
+    assert account.slots_filled == pytest.approx(40 / (8 * 5 + 12 * 10))
+    assert account.dense_machine_cycles == pytest.approx(4 * (200 + 300 + 500 / 2) / 14)
+    assert account.decoder_layout == OTHER_DECODER
+    text = account_table(account)
     assert "of 10 (decoder 20)" in text and "10 x 4+2 bits" in text and "5 x 8+4 bits" in text
-    assert figures.as_dict()["matrices"][2]["entries"] == "10 x 4+2 bits"
+    assert account.as_dict()["matrices"][2]["entries"] == "10 x 4+2 bits"
 
 
 def test_bytes_by_section() -> None:
-    figures = example()
-    assert figures.bytes_per_token == {
+    account = example()
+    assert account.bytes_per_token == {
         "token table row": 32.0,
         "input columns": 0.0,
         "recurrent columns": 16.0,
         "decoder columns": 24.0,
     }
-    assert figures.fetched_bytes == 36 * 8
-    assert "input columns" not in account_table(figures)
+    assert account.fetched_bytes == 36 * 8
+    assert "input columns" not in account_table(account)
     second = MatrixAccount("layer1.input_weights", 1, 1, activity=1.0, beats_per_token=0.5, layout=LAYOUT)
     more = example(matrices=(*matrices()[:-1], second, matrices()[-1]))
     assert more.bytes_per_token["input columns"] == 4.0
 
 
 def test_the_roofline_is_the_busiest_port_where_the_memory_keeps_up() -> None:
-    figures = example(beats=(20, 10))  # 30 beats of 8 bytes at 14 bytes a cycle: 17.1
-    assert figures.roofline_cycles == 20
-    assert figures.utilisation == 0.2
+    account = example(beats=(20, 10))  # 30 beats of 8 bytes at 14 bytes a cycle: 17.1
+    assert account.roofline_cycles == 20
+    assert account.utilisation == 0.2
 
 
 def test_the_roofline_is_the_memory_where_it_does_not() -> None:
-    figures = example(beats=(20, 20))
-    assert figures.roofline_cycles == pytest.approx(40 * 8 / 14)
+    account = example(beats=(20, 20))
+    assert account.roofline_cycles == pytest.approx(40 * 8 / 14)
 
 
 def test_the_dense_machine_streams_every_weight_at_the_best_of_ports_and_memory() -> None:
@@ -171,21 +171,21 @@ def test_where_every_neuron_fires_theory_is_the_reference_models_count(seed: int
         logits=None,
         counters=counters(macs=int(trace.macs.sum()), cycles=1000, beats=(300, 200, 0, 0, 0, 0, 0, 0)),
     )
-    figures = account(image, run, BOARD)
-    assert figures.layer_activity == (1.0, 1.0)
-    assert figures.dense_macs == 10 * checkpoint.dense_macs_per_token()
-    assert {matrix.name: matrix.nonzeros for matrix in figures.matrices} == checkpoint.nonzeros()
-    assert {matrix.name: matrix.weights for matrix in figures.matrices} == {
+    account = make_account(image, run, BOARD)
+    assert account.layer_activity == (1.0, 1.0)
+    assert account.dense_macs == 10 * checkpoint.dense_macs_per_token()
+    assert {matrix.name: matrix.nonzeros for matrix in account.matrices} == checkpoint.nonzeros()
+    assert {matrix.name: matrix.weights for matrix in account.matrices} == {
         name: matrix.size for name, matrix in checkpoint.matrices().items()
     }
-    assert figures.sparse_macs - figures.folded_macs == pytest.approx(trace.macs.sum())
-    assert figures.folded_macs == 10 * checkpoint.nonzeros()["layer0.input_weights"]
-    assert figures.beats == (300, 200)
+    assert account.sparse_macs - account.folded_macs == pytest.approx(trace.macs.sum())
+    assert account.folded_macs == 10 * checkpoint.nonzeros()["layer0.input_weights"]
+    assert account.beats == (300, 200)
     # Every column of every matrix, and a row of the table: what the kernel would have counted.
     beats = image.statistics().all_matrices.beats + 2 * image.table_row_beats()
-    assert sum(figures.bytes_per_token.values()) == pytest.approx(8 * beats)
+    assert sum(account.bytes_per_token.values()) == pytest.approx(8 * beats)
     # 3 planes of ceil(20 / 10) * 5 int16, in beats of 8 bytes, on each of 2 engines
-    assert figures.table_beats == 10 * 2 * 3 * 3
+    assert account.table_beats == 10 * 2 * 3 * 3
 
 
 def test_matrices_take_the_activity_of_the_neurons_that_feed_them() -> None:
@@ -199,8 +199,8 @@ def test_matrices_take_the_activity_of_the_neurons_that_feed_them() -> None:
         logits=None,
         counters=counters(cycles=10),
     )
-    figures = account(pack(checkpoint, BUILD), run, BOARD)
-    assert {matrix.name: matrix.activity for matrix in figures.matrices} == pytest.approx(
+    account = make_account(pack(checkpoint, BUILD), run, BOARD)
+    assert {matrix.name: matrix.activity for matrix in account.matrices} == pytest.approx(
         {
             "layer0.input_weights": 1.0,
             "layer0.recurrent_weights": 0.25,
@@ -213,7 +213,7 @@ def test_matrices_take_the_activity_of_the_neurons_that_feed_them() -> None:
     )
     two_layers = random_checkpoint([20, 10], embedding=32, vocabulary=31, seed=SEED)
     with pytest.raises(EgretError, match="3 layers"):
-        account(pack(two_layers, BUILD), run, BOARD)
+        make_account(pack(two_layers, BUILD), run, BOARD)
 
 
 def test_the_table_is_aligned_and_holds_the_figures() -> None:
@@ -234,9 +234,9 @@ def test_the_table_is_aligned_and_holds_the_figures() -> None:
 
 
 def test_the_figures_are_json() -> None:
-    figures = example()
-    read = json.loads(json.dumps(figures.as_dict(), allow_nan=False))
-    assert read["utilisation"] == figures.utilisation
+    account = example()
+    read = json.loads(json.dumps(account.as_dict(), allow_nan=False))
+    assert read["utilisation"] == account.utilisation
     assert read["matrices"][1] == {
         "name": "layer0.recurrent_weights",
         "weights": 300,

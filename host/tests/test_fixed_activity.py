@@ -15,7 +15,7 @@ from egret.image.packer import pack
 from egret.profiles import Build
 from egret.reference.model import ReferenceModel
 from egret.synthetic.calibrated import random_checkpoint
-from egret.synthetic.fixed_activity import PRUNINGS, firing_neurons, steady_checkpoint
+from egret.synthetic.fixed_activity import PRUNINGS, firing_neurons, fixed_activity_checkpoint
 
 BUILD = Build()
 
@@ -56,7 +56,7 @@ def test_exactly_the_wanted_neurons_fire_at_every_step_whatever_the_tokens(
     layers: list[int], embedding: int, sparsity: float, pruning: str, data: st.DataObject, seed: int
 ) -> None:
     activity = data.draw(st.lists(st.floats(0.0, 1.0), min_size=len(layers), max_size=len(layers)))
-    checkpoint = steady_checkpoint(layers, embedding, 7, BUILD, sparsity, activity, pruning, seed)
+    checkpoint = fixed_activity_checkpoint(layers, embedding, 7, BUILD, sparsity, activity, pruning, seed)
     checkpoint.validate()
     pack(checkpoint, BUILD)  # no accumulator can wrap
     tokens = np.random.default_rng(seed).integers(0, 7, size=20)
@@ -70,7 +70,7 @@ def test_exactly_the_wanted_neurons_fire_at_every_step_whatever_the_tokens(
 
 
 def test_what_the_neurons_send_differs_between_neurons_and_between_steps() -> None:
-    checkpoint = steady_checkpoint([60, 60], 16, 50, BUILD, 0.5, 0.5, seed=1)
+    checkpoint = fixed_activity_checkpoint([60, 60], 16, 50, BUILD, 0.5, 0.5, seed=1)
     trace = ReferenceModel(checkpoint).run(np.arange(50), logits=True)
     for events in trace.events:
         values = np.stack([step for _, step in events])[5:]
@@ -87,7 +87,7 @@ def test_gap_aware_pruning_fills_lanes_equally_and_spans_every_gap(
     sparsity: float, gap_bits: int, layers: list[int]
 ) -> None:
     build = Build(gap_bits=gap_bits, decoder_gap_bits=gap_bits)
-    checkpoint = steady_checkpoint(layers, 8, 150, build, sparsity, 0.1, "gap-aware", seed=2)
+    checkpoint = fixed_activity_checkpoint(layers, 8, 150, build, sparsity, 0.1, "gap-aware", seed=2)
     for name in checkpoint.matrices():
         kept = kept_by_lane(checkpoint, name, build.slots)
         if sparsity > 0.0:  # a dense lane is as long as it has rows, which not all have equally many
@@ -99,7 +99,7 @@ def test_gap_aware_pruning_leaves_less_than_2_percent_of_entries_without_a_weigh
     """At the paper's size and sparsity; without awareness of gaps it is five times that."""
     used = {}
     for pruning in PRUNINGS:
-        checkpoint = steady_checkpoint([1350], 1, 1, BUILD, 0.85, 0.0, pruning, seed=3)
+        checkpoint = fixed_activity_checkpoint([1350], 1, 1, BUILD, 0.85, 0.0, pruning, seed=3)
         matrix = pack(checkpoint, BUILD).statistics().matrices[0]
         assert abs(matrix.nonzeros / matrix.weights - 0.15) < 0.002
         used[pruning] = matrix.slots_used
@@ -108,7 +108,7 @@ def test_gap_aware_pruning_leaves_less_than_2_percent_of_entries_without_a_weigh
 
 
 def test_a_lane_with_too_few_weights_to_span_its_gaps_keeps_them_all() -> None:
-    checkpoint = steady_checkpoint([600], 1, 600, BUILD, 0.98, 0.1, seed=4)
+    checkpoint = fixed_activity_checkpoint([600], 1, 600, BUILD, 0.98, 0.1, seed=4)
     for name in ("layer0.recurrent_weights", "decoder_weights"):
         rows = 180 if "layer" in name else 60
         assert (kept_by_lane(checkpoint, name, BUILD.slots).sum(axis=2) == round(0.02 * rows)).all()
@@ -116,14 +116,16 @@ def test_a_lane_with_too_few_weights_to_span_its_gaps_keeps_them_all() -> None:
 
 def test_the_weights_are_spread_over_all_rows() -> None:
     """Moving weights together until entries span the gaps between them must not empty a lane's end."""
-    checkpoint = steady_checkpoint([1000], 1, 10, BUILD, 0.85, 0.0, seed=5)
+    checkpoint = fixed_activity_checkpoint([1000], 1, 10, BUILD, 0.85, 0.0, seed=5)
     kept = (checkpoint.layers[0].recurrent_weights != 0).mean(axis=2)
     assert (np.abs(kept.reshape(3, 4, -1).mean(axis=2) - 0.15) < 0.015).all()
 
 
 def test_the_same_seed_gives_the_same_network_and_another_seed_another() -> None:
     seeds = (6, 6, 7)
-    first, second, other = (steady_checkpoint([9, 8], 4, 11, BUILD, 0.5, 0.5, seed=seed) for seed in seeds)
+    first, second, other = (
+        fixed_activity_checkpoint([9, 8], 4, 11, BUILD, 0.5, 0.5, seed=seed) for seed in seeds
+    )
     for name, matrix in first.matrices().items():
         assert np.array_equal(matrix, second.matrices()[name])
     assert any((matrix != other.matrices()[name]).any() for name, matrix in first.matrices().items())
@@ -149,4 +151,6 @@ def test_random_networks_take_an_activity_for_each_layer_too() -> None:
 )
 def test_networks_that_cannot_be_are_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(EgretError, match=message):
-        steady_checkpoint(**{"layers": [3, 4], "embedding": 2, "vocabulary": 5, "build": BUILD, **arguments})
+        fixed_activity_checkpoint(
+            **{"layers": [3, 4], "embedding": 2, "vocabulary": 5, "build": BUILD, **arguments}
+        )

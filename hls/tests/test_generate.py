@@ -89,18 +89,39 @@ def test_a_description_that_contradicts_itself_is_refused(
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize(("module", "table", "bits"), [("sigmoid", SIGMOID, 10), ("tanh", TANH, 11)])
-def test_the_gate_tables_are_those_of_the_arithmetic(module: str, table: np.ndarray, bits: int) -> None:
+def gate_module(name: str) -> str:
     text = (REPOSITORY / "hls" / "rtl" / "gate_tables.sv").read_text(encoding="utf-8")
-    body = text[text.index(f"module {module}_table") :]
-    body = body[: body.index("};")]
-    chunks = re.findall(r"(\d+)'h([0-9a-f]+)", body)
+    return text[text.index(f"module {name}_table") :].split("endmodule")[0]
+
+
+def stored_bits(module: str) -> np.ndarray:
+    """Return the nine low bits of each entry, in the order of its address, as a module's VALUES hold them."""
+    chunks = re.findall(r"(\d+)'h([0-9a-f]+)", module[module.index("VALUES = {") : module.index("};")])
     assert all(int(width) == 4 * len(digits) for width, digits in chunks)
-    word = int("".join(digits for _, digits in chunks), 16)
-    values = [(word >> bits * index) & ((1 << bits) - 1) for index in range(4096)]
-    # The address is the index's two's complement: 0..2047 come first, then -2048..-1.
-    expected = np.concatenate([table[2048:], table[:2048]]) & ((1 << bits) - 1)
-    assert np.array_equal(values, expected)
+    whole = int("".join(digits for _, digits in chunks), 16)
+    return np.array([(whole >> 9 * index) & 0x1FF for index in range(4096)])
+
+
+# The address is the index's two's complement: 0..2047 come first, then -2048..-1.
+ADDRESSES = np.arange(4096)
+NEGATIVE = ADDRESSES >= 2048
+
+
+def test_the_sigmoid_of_the_rtl_is_that_of_the_arithmetic() -> None:
+    module = gate_module("sigmoid")
+    assert "high_a <= !index_a[11];" in module and "value_a = {high_a, low_a};" in module
+    values = np.where(NEGATIVE, 0, 1 << 9) + stored_bits(module)
+    assert np.array_equal(values, np.concatenate([SIGMOID[2048:], SIGMOID[:2048]]))
+
+
+def test_the_tanh_of_the_rtl_is_that_of_the_arithmetic() -> None:
+    module = gate_module("tanh")
+    assert "upper <= index >= (index[11] ? UPPER_FROM_NEGATIVE : UPPER_FROM);" in module
+    assert "value = $signed({sign, upper, low});" in module
+    first, first_negative = (int(found) for found in re.findall(r"UPPER_FROM\w* *= 12'd(\d+);", module))
+    upper = np.where(NEGATIVE, ADDRESSES >= first_negative, ADDRESSES >= first)
+    values = np.where(NEGATIVE, -1024, 0) + 512 * upper + stored_bits(module)
+    assert np.array_equal(values, np.concatenate([TANH[2048:], TANH[:2048]]))
 
 
 def test_registers_agree_in_python_and_systemverilog() -> None:

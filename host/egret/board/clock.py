@@ -9,6 +9,7 @@ from typing import Any
 
 import pynq
 
+from egret.hwh import clock_built_for
 from egret.profiles import Board
 
 TOLERANCE = 1e-3
@@ -16,9 +17,6 @@ TOLERANCE = 1e-3
 
 LARGEST_DIVISOR = 63
 """Two dividers of six bits stand in a row."""
-
-_BUILT_FOR = ("PCW_FPGA0_PERIPHERAL_FREQMHZ", "PSU__CRL_APB__PL0_REF_CTRL__FREQMHZ")
-"""What Vivado's .hwh calls the clock that was asked for, on Zynq-7000 and Zynq UltraScale+."""
 
 
 def set_clock(board: Board, overlay: Any) -> Board:
@@ -28,7 +26,7 @@ def set_clock(board: Board, overlay: Any) -> Board:
     pynq sets the divisors of the .hwh, which give another rate where the board's boot loader left another PLL
     in front of them. A rate other than the profile's is said on standard error.
     """
-    wanted = built_for(overlay.ip_dict) or float(board.clock_mhz)
+    wanted = clock_built_for(overlay.ip_dict) or float(board.clock_mhz)
     try:
         rate = _set(wanted)
     except (RuntimeError, ValueError) as error:  # pynq's, for a processing system that it cannot read
@@ -41,19 +39,6 @@ def set_clock(board: Board, overlay: Any) -> Board:
         "figures per second are for the rate it has."
     )
     return replace(board, clock_mhz=rate)
-
-
-def built_for(ip_dict: dict[str, Any]) -> float | None:
-    """Return the clock in MHz that a bitstream was built for, or None where its .hwh lacks it.
-
-    `ip_dict` is pynq's, of the overlay or device.
-    """
-    for description in ip_dict.values():
-        for name in _BUILT_FOR:
-            value = description.get("parameters", {}).get(name)
-            if value is not None:
-                return float(value)
-    return None
 
 
 def divisors(source_mhz: float, wanted_mhz: float) -> tuple[int, int]:

@@ -17,9 +17,9 @@ from pynq.pl_server.device import Device
 from pynqmetadata.frontends import Metadata
 from pynqmetadata.views.runtime import RuntimeMetadataParser
 
-from egret.board.clock import built_for
 from egret.contract import VLNV
 from egret.errors import EgretError
+from egret.hwh import clock_built_for
 from egret.profiles import Board
 from egret.virtual_board.csim_model import CsimModel
 from egret.virtual_board.memory import BufferObject, ContiguousMemory, VirtualMemory
@@ -100,7 +100,7 @@ class VirtualDevice(Device):
         if self._model is not None:
             self._model.close()
         # How many bytes the DDR gives in a cycle depends on the clock.
-        board = replace(self.board, clock_mhz=built_for(self.ip_dict) or self.board.clock_mhz)
+        board = replace(self.board, clock_mhz=clock_built_for(self.ip_dict) or self.board.clock_mhz)
         self._model = self._make_model(board, self.memory.data, self.memory.base)
         self._reset_bus()
         controllers = []

@@ -15,6 +15,7 @@ import tracemalloc
 from collections import Counter
 
 import numpy as np
+import numpy.typing as npt
 
 from egret.errors import EgretError
 from egret.image.checks import PADDING_THRESHOLD, image_checksum
@@ -106,8 +107,8 @@ def _check_canonical(image: ModelImage, content: UnpackedModel) -> None:
 
 
 def _same(one: UnpackedModel, other: UnpackedModel) -> bool:
-    def parts(model: UnpackedModel) -> list[object]:
-        arrays = [
+    def parts(model: UnpackedModel) -> list[npt.ArrayLike]:
+        arrays: list[npt.ArrayLike] = [
             model.vocabulary,
             model.table,
             model.decoder_weights,
@@ -119,7 +120,9 @@ def _same(one: UnpackedModel, other: UnpackedModel) -> bool:
         ]
 
     first, second = parts(one), parts(other)
-    return len(first) == len(second) and all(map(np.array_equal, first, second))
+    return len(first) == len(second) and all(
+        np.array_equal(ours, theirs) for ours, theirs in zip(first, second, strict=True)
+    )
 
 
 def fuzz(seed: int, count: int) -> Counter[tuple[str, str]]:

@@ -45,7 +45,8 @@ def test_round_shift_broadcasts_one_shift() -> None:
 
 def exact_tables() -> tuple[list[int], list[int], Decimal]:
     """Both tables in 40-digit arithmetic, and how near any value but those at 0 comes to a boundary."""
-    sigmoid, tanh = [], []
+    sigmoid: list[int] = []
+    tanh: list[int] = []
     nearest = Decimal(1)
     with localcontext() as context:
         context.prec = 40

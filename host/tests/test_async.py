@@ -137,6 +137,7 @@ def test_the_interrupt_is_what_is_waited_for(board: InterruptingBoard, checkpoin
         run = asyncio.run(collected(session.astream(TOKENS, logits=True)))
         finish_when_polled(board)
     expected = ReferenceModel(checkpoint).run(TOKENS, logits=True)
+    assert run.logits is not None and expected.logits is not None
     np.testing.assert_array_equal(run.logits, expected.logits)
     np.testing.assert_array_equal(run.argmax, expected.argmax)
     assert line.waits == 6  # chunks of 4
@@ -296,7 +297,8 @@ def test_a_stream_can_be_awaited(net: egret.network.Network, checkpoint: Checkpo
         trace = reference.run(TOKENS, logits=True)
         assert [step.argmax for step in steps] == trace.argmax.tolist()
         assert trace.logits is not None
-        np.testing.assert_array_equal(np.stack([step.logits for step in steps]), trace.logits)
+        logits = [step.logits for step in steps if step.logits is not None]
+        np.testing.assert_array_equal(np.stack(logits), trace.logits)
         assert net.counters.macs == trace.macs.sum()
         generated = [step async for step in net.agenerate(7, 12)]
         assert [step.argmax for step in generated] == reference.generate(7, 12).argmax.tolist()

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -154,7 +155,8 @@ class Kernel:
     """Stands for measure() and the identity of a kernel: counts what it is asked for."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, identity: str = "k") -> None:
-        self.identity, self.asked, self.fail_at = identity, [], 0
+        self.identity, self.fail_at = identity, 0
+        self.asked: list[Point] = []
         monkeypatch.setattr(sweep_module, "kernel_of", lambda machine: self.identity)
 
     def measure(self, point: Point) -> Measurement:
@@ -340,7 +342,6 @@ def test_wrong_usage_ends_with_2(
 def test_points_differ_in_the_file_wherever_they_differ() -> None:
     described = json.dumps(POINT.as_json())
     for name, value in asdict(POINT).items():
-        if isinstance(value, bool):
-            assert json.dumps(replace(POINT, **{name: not value}).as_json()) != described
-        elif isinstance(value, (int, float)):
-            assert json.dumps(replace(POINT, **{name: value + 1}).as_json()) != described
+        if isinstance(value, (int, float)):
+            other: dict[str, Any] = {name: not value if isinstance(value, bool) else value + 1}
+            assert json.dumps(replace(POINT, **other).as_json()) != described

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -121,7 +122,7 @@ def test_a_kernel_that_counts_wrong_is_found_out(monkeypatch: pytest.MonkeyPatch
         def wrong(whole: Run, start: Run) -> Run:
             run = difference(whole, start)
             value = getattr(run.counters, field)
-            more = value + 1 if isinstance(value, int) else (value[0] + 1, *value[1:])
+            more: Any = value + 1 if isinstance(value, int) else (value[0] + 1, *value[1:])
             return replace(run, counters=replace(run.counters, **{field: more}))
 
         monkeypatch.setattr(runner, "_difference", wrong)

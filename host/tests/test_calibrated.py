@@ -54,7 +54,13 @@ def test_the_wanted_share_of_neurons_fires(activity: float, sparsity: float) -> 
 def test_no_and_every_neuron_fires_where_asked_for_at_any_token(
     layers: list[int], embedding: int, sparsity: float, weight_bits: int, seed: int
 ) -> None:
-    sizes = {"layers": layers, "embedding": embedding, "vocabulary": 7, "sparsity": sparsity, "seed": seed}
+    sizes: dict[str, Any] = {
+        "layers": layers,
+        "embedding": embedding,
+        "vocabulary": 7,
+        "sparsity": sparsity,
+        "seed": seed,
+    }
     tokens = np.random.default_rng(seed).integers(0, 7, size=20)
     for activity in (0.0, 1.0):
         checkpoint = random_checkpoint(**sizes, activity=activity, weight_bits=weight_bits)

@@ -105,7 +105,12 @@ def test_every_rate_that_a_boards_dividers_make_works(
     ours, rates = BOARDS[name], 0
     with open_board(f"virtual:{name}") as opened:
         models: list[Board] = []
-        opened.device._make_model = lambda board, *_: models.append(board) or NoKernel()
+
+        def make_model(board: Board, *_: object) -> NoKernel:
+            models.append(board)
+            return NoKernel()
+
+        opened.device._make_model = make_model
         for divisor in sorted({a * b for a in range(1, 64) for b in range(1, 64)}):
             if ours.clock_source_mhz / divisor < SLOWEST_MHZ:
                 break

@@ -104,6 +104,7 @@ def test_a_run_brings_back_what_the_reference_model_computes(
     np.testing.assert_array_equal(run.tokens, tokens)
     np.testing.assert_array_equal(run.argmax, expected.argmax)
     np.testing.assert_array_equal(run.logit, expected.logit)
+    assert run.logits is not None and expected.logits is not None
     np.testing.assert_array_equal(run.logits, expected.logits)
     np.testing.assert_array_equal(run.events, event_counts(expected))
     assert run.counters.macs == expected.macs.sum()
@@ -149,10 +150,12 @@ def test_results_outlive_the_buffers(board: ModelledBoard, kernel: EgretKernel, 
     with Session(kernel, chunk=4) as session:
         session.load(image)
         run = session.run(tokens_for(4), logits=True)
-        kept = run.argmax.copy(), run.logits.copy(), run.events.copy()  # type: ignore[union-attr]
+        assert run.logits is not None
+        kept = run.argmax.copy(), run.logits.copy(), run.events.copy()
         session.run(tokens_for(4, seed=SEED + 1), logits=True)
-    for array, copy in zip((run.argmax, run.logits, run.events), kept, strict=True):
-        np.testing.assert_array_equal(array, copy)
+    arrays: tuple[np.ndarray, ...] = (run.argmax, run.logits, run.events)
+    for array, copy in zip(arrays, kept, strict=True):
+        np.testing.assert_array_equal(array, np.asarray(copy))
 
 
 def test_a_run_takes_few_register_accesses(session: Session, board: ModelledBoard, image: ModelImage) -> None:

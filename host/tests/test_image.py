@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -237,7 +238,8 @@ def test_truncated_images_are_refused_at_any_length() -> None:
 
 
 def test_images_must_be_bytes_in_a_row() -> None:
-    for wrong in (sound().data.view(np.uint32), sound().data[::2], sound().data.reshape(2, -1)):
+    data: Any = sound().data
+    for wrong in (data.view(np.uint32), data[::2], data.reshape(2, -1)):
         with pytest.raises(EgretError, match="must be contiguous bytes"):
             ModelImage.parse(wrong)
 

@@ -66,6 +66,7 @@ def test_a_stream_is_the_reference_models(net: Network, checkpoint: Checkpoint) 
     same(steps, trace)
     assert trace.logits is not None
     for step, logits in zip(steps, trace.logits, strict=True):
+        assert step.logits is not None
         np.testing.assert_array_equal(step.logits, logits)
     assert net.counters.macs == trace.macs.sum()
     chunks = {id(step.counters): step.counters.macs for step in steps}

@@ -10,6 +10,7 @@ import time
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,7 +133,10 @@ class PlainImage:
 
 def dense(weights: np.ndarray) -> Dense:
     """Non-zero weights of [gates, rows, columns]."""
-    return {tuple(map(int, at)): int(weights[tuple(at)]) for at in np.argwhere(weights)}
+    return {
+        (int(gate), int(row), int(column)): int(weights[gate, row, column])
+        for gate, row, column in np.argwhere(weights)
+    }
 
 
 def expected_matrices(checkpoint: Checkpoint) -> list[Dense]:
@@ -172,7 +176,7 @@ def builds(draw: st.DrawFn) -> Build:
 @st.composite
 def packable(draw: st.DrawFn) -> tuple[Checkpoint, Build]:
     build = draw(builds())
-    sizes = {
+    sizes: dict[str, Any] = {
         "layers": draw(st.lists(st.integers(1, 30), min_size=1, max_size=4)),
         "embedding": draw(st.integers(1, 3)),
         "vocabulary": draw(st.integers(1, 60)),

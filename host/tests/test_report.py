@@ -150,8 +150,9 @@ def test_cycles_and_bytes_add_up_to_what_was_counted(record: RunRecord) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_part_of_the_cycles_is_negative_whatever_was_counted(seed: int) -> None:
-    values = np.random.default_rng(seed).integers(-5, 200, size=6, dtype=np.int64).tolist()
-    cycles, beats, waited, roofline, update, write = (abs(values[0]), abs(values[1]), *values[2:])
+    values: list[int] = np.random.default_rng(seed).integers(-5, 200, size=6, dtype=np.int64).tolist()
+    cycles, beats, waited, roofline, update, write = values
+    cycles, beats = abs(cycles), abs(beats)
     parts = split_cycles(
         cycles=cycles, beats=beats, waited=waited, roofline=roofline, update=update, write=write
     )

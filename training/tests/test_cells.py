@@ -58,13 +58,11 @@ def test_an_egru_that_always_fires_without_threshold_is_a_gru():
         egru.bias.normal_()
         egru.threshold.zero_()
         # torch has the gates r, z, n.
-        for own, theirs in (
-            (egru.input_weights, gru.weight_ih_l0),
-            (egru.recurrent_weights, gru.weight_hh_l0),
-        ):
-            theirs.copy_(own[[1, 0, 2]].reshape(24, -1))
-        gru.bias_ih_l0.copy_(egru.bias[[1, 0, 2]].flatten())
-        gru.bias_hh_l0.copy_(torch.cat((torch.zeros(16), egru.bias[3])))
+        theirs = dict(gru.named_parameters())
+        theirs["weight_ih_l0"].copy_(egru.input_weights[[1, 0, 2]].reshape(24, -1))
+        theirs["weight_hh_l0"].copy_(egru.recurrent_weights[[1, 0, 2]].reshape(24, -1))
+        theirs["bias_ih_l0"].copy_(egru.bias[[1, 0, 2]].flatten())
+        theirs["bias_hh_l0"].copy_(torch.cat((torch.zeros(16), egru.bias[3])))
     x = torch.randn(7, 2, 5)
 
     class AlwaysFires:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,7 +26,7 @@ def words(count: int) -> list[str]:
     return [f"word{index}" for index in range(count)]
 
 
-def recipe(layers: list[int], **changes: object) -> Recipe:
+def recipe(layers: list[int], **changes: Any) -> Recipe:
     last = Phase("quantized", 1, 1e-3, quantized=True, decoder_weight_bits=4, pruning=Pruning(0.85))
     return Recipe("wide", ModelRecipe(64, layers), [replace(last, **changes)])
 
@@ -111,7 +112,7 @@ def test_nothing_is_trained_or_written_where_no_board_fits(tmp_path, capsys):
     ],
 )
 def test_a_damaged_run_is_a_sentence_and_nothing_is_written(wrong, tmp_path, capsys):
-    shape = {"vocabulary": 1, "embedding": 2, "layers": [3]}
+    shape: dict[str, Any] = {"vocabulary": 1, "embedding": 2, "layers": [3]}
     model = EgruLanguageModel(Shape(**shape))
     saved = {"shape": shape, "model": model.state_dict(), "vocabulary": ["a"], "recipe": {}}
     torch.save({**saved, **wrong}, tmp_path / "run.pt")

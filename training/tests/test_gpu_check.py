@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from test_bptt import Recorder
 
 from egret_training import cli
 from egret_training.benchmark import Size
 from egret_training.execution import Execution
 from egret_training.gpu_check import check_training
+from training.tests.recorder import Recorder
 
 TINY = Size(8, (12, 8), streams=3, window=5, vocabulary=40)
 

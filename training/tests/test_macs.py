@@ -26,6 +26,7 @@ def test_counted_macs_are_those_of_the_reference_exactly():
     checkpoint = checkpoint_of(1, 0.6)
     tokens = torch.from_numpy(np.random.default_rng(1).integers(97, size=400))
     figures = evaluate_reference(checkpoint, tokens)
+    assert figures.events is not None
     sections = section_macs(checkpoint.matrices(), figures.events)
     counted = sum(macs["both_sparse"] for name, macs in sections.items() if name != "layer0.input_weights")
     assert counted == pytest.approx(figures.macs_per_token, rel=1e-12)

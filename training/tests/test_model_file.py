@@ -51,31 +51,34 @@ def test_a_model_in_half_precision_is_half_as_large_and_begins_another_run(text,
     assert "embedding has a value" in capsys.readouterr().err and not (text / "none.pt").exists()
 
 
+class EvnnLayer(torch.nn.Module):
+    def __init__(self, inputs, neurons):
+        super().__init__()
+        self.kernel = torch.nn.Parameter(torch.randn(inputs, 3 * neurons) * 0.4)
+        self.recurrent_kernel = torch.nn.Parameter(torch.randn(neurons, 3 * neurons) * 0.4)
+        self.bias = torch.nn.Parameter(torch.randn(3 * neurons) * 0.3)
+        self.recurrent_bias = torch.nn.Parameter(torch.randn(3 * neurons) * 0.3)
+        self.thr = torch.nn.Parameter(torch.rand(neurons) * 0.2 + 0.01)
+        self.dampening_factor = torch.nn.Parameter(torch.tensor([3.6]), requires_grad=False)
+
+
 class EvnnModel(torch.nn.Module):
     """The equations of EvNN's language model, one step at a time, with the names of its state dict."""
 
     def __init__(self, words, sizes, tied):
         super().__init__()
         self.embeddings = torch.nn.Embedding(words, sizes[0])
-        self.decoder = torch.nn.Module()
-        self.decoder.decoder = torch.nn.Linear(sizes[-1], words)
+        decoder = torch.nn.Linear(sizes[-1], words)
+        self.decoder = torch.nn.ModuleDict({"decoder": decoder})
         if tied:
-            self.decoder.decoder.weight = self.embeddings.weight
-        self.rnns = torch.nn.ModuleList()
-        for inputs, neurons in zip(sizes, sizes[1:], strict=False):
-            layer = torch.nn.Module()
-            layer.kernel = torch.nn.Parameter(torch.randn(inputs, 3 * neurons) * 0.4)
-            layer.recurrent_kernel = torch.nn.Parameter(torch.randn(neurons, 3 * neurons) * 0.4)
-            layer.bias = torch.nn.Parameter(torch.randn(3 * neurons) * 0.3)
-            layer.recurrent_bias = torch.nn.Parameter(torch.randn(3 * neurons) * 0.3)
-            layer.thr = torch.nn.Parameter(torch.rand(neurons) * 0.2 + 0.01)
-            layer.dampening_factor = torch.nn.Parameter(torch.tensor([3.6]), requires_grad=False)
-            self.rnns.append(layer)
+            decoder.weight = self.embeddings.weight
+        self.rnns = torch.nn.ModuleList(EvnnLayer(*pair) for pair in zip(sizes, sizes[1:], strict=False))
 
     def forward(self, words):
         """words [batch, T] -> log-probabilities [batch, T, V]."""
         x = self.embeddings(words)
         for layer in self.rnns:
+            assert isinstance(layer, EvnnLayer)
             y = h = x.new_zeros(len(x), layer.thr.numel())
             outputs = []
             for step in x.unbind(1):
@@ -87,12 +90,12 @@ class EvnnModel(torch.nn.Module):
                 h, y = cell - event * layer.thr, event * cell
                 outputs.append(y)
             x = torch.stack(outputs, 1)
-        return self.decoder.decoder(x).log_softmax(-1)
+        return self.decoder["decoder"](x).log_softmax(-1)
 
 
 def numbered_as_evnn(folder):
     """Return EvNN's numbers of the training text, and its words by number."""
-    numbers = {}
+    numbers: dict[str, int] = {}
     texts = {}
     for split in ("train", "valid", "test"):
         words = []

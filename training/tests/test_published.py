@@ -6,7 +6,6 @@ import csv
 
 import pytest
 import torch
-from test_bptt import Recorder
 
 from egret_training import constraints, train
 from egret_training.bptt import cut
@@ -17,6 +16,7 @@ from egret_training.optimization import clip_gradients, make_optimizer
 from egret_training.recipe import ModelRecipe, Phase, Recipe, load_recipe
 from egret_training.run_folder import LOG
 from egret_training.train import Trainer
+from training.tests.recorder import Recorder
 from training.tests.tiny_run import RECIPE, write_text
 
 PUBLISHED = """
@@ -67,7 +67,8 @@ def test_recorded_windows_of_all_lengths_train_the_same_network_also_when_interr
     plain = Trainer(recipe, corpus, folder / "plain").run()
     monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)
     recorder = Recorder()
-    save, saves = Trainer._save, []
+    save = Trainer._save
+    saves: list[None] = []
 
     def interrupted(self, name, optimizer=None):
         save(self, name, optimizer)
@@ -165,14 +166,18 @@ def test_weights_decay_whatever_their_size_and_biases_where_the_phase_says_so():
             assert all(group["betas"] == (0.0, 0.9) for group in optimizer.param_groups)
 
 
+def gradients(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: p.grad.flatten() for name, p in module.named_parameters() if p.grad is not None}
+
+
 def test_gradients_are_clipped_by_layer_and_then_together():
     model = EgruLanguageModel(Shape(30, 8, [12, 8]))
     for each in (False, True):
         torch.manual_seed(2)
         for parameter in model.parameters():
             parameter.grad = torch.randn_like(parameter) * (10 if parameter is model.layers[0].bias else 1)
-        layers = [torch.cat([p.grad.flatten() for p in layer.parameters()]) for layer in model.layers]
-        rest = torch.cat([p.grad.flatten() for n, p in model.named_parameters() if "layers" not in n])
+        layers = [torch.cat(list(gradients(layer).values())) for layer in model.layers]
+        rest = torch.cat([gradient for name, gradient in gradients(model).items() if "layers" not in name])
         if each:
             layers = [gradient / gradient.norm() * 0.5 for gradient in layers]
         every = torch.cat([*layers, rest])

@@ -39,7 +39,7 @@ def random_model(seed, layers, vocabulary=97, embedding=19, weight_scale=3.0, we
         Shape(vocabulary, embedding, layers, weight_bits=weight_bits, decoder_weight_bits=decoder_bits)
     )
     with torch.no_grad():
-        for layer in model.layers:
+        for layer in model.event_layers:
             # (The fold of the first layer holds no larger input weights beside such an embedding.)
             for weights, largest in (
                 (layer.input_weights, 4 if layer is model.layers[0] else 12),
@@ -49,7 +49,7 @@ def random_model(seed, layers, vocabulary=97, embedding=19, weight_scale=3.0, we
             layer.bias.normal_(0, 1)
             layer.threshold.uniform_(64 / 32768, 0.4).clamp_(64 / 32768)
             layer.threshold[0], layer.threshold[1] = 64 / 32768, 32767 / 32768
-        model.own_decoder_weights.mul_(torch.exp2(torch.randn(vocabulary, 1) * weight_scale))
+        model.decoder_weights.mul_(torch.exp2(torch.randn(vocabulary, 1) * weight_scale))
         model.decoder_bias.normal_(-4, 2)
     return QuantizedEgruLanguageModel.of(model)
 
@@ -67,6 +67,7 @@ def assert_same_integers(model, vocabulary, tokens, chunk, about):
             for step, (indices, values) in enumerate(trace.events[layer]):
                 found[step, indices] = values
             np.testing.assert_array_equal(dense.numpy(), found, err_msg=f"{about}: events of layer {layer}")
+        assert trace.logits is not None
         np.testing.assert_array_equal(logits.numpy(), trace.logits, err_msg=f"{about}: logits")
         for cells, expected in zip(exact.cells(), reference.state.cells, strict=True):
             np.testing.assert_array_equal(cells.numpy(), expected, err_msg=f"{about}: cells")

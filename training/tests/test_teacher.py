@@ -56,10 +56,10 @@ def test_a_teachers_probabilities_are_those_of_its_model_wherever_the_text_is_cu
     words, shares = teacher.window(7, 9)
     torch.testing.assert_close(shares.sum(-1), torch.full((9, 4), 0.25))
     every = np.memmap(taught / "soft", record_type(31, 5), "r", HEADER_BYTES)
-    for stream in range(4):
-        place = stream * len(parallel) + 7 + 3
-        assert corpus.train[place] == parallel[10, stream]
-        assert words[3, stream].tolist() == every[place]["words"].tolist()
+    for each in range(4):
+        place = each * len(parallel) + 7 + 3
+        assert corpus.train[place] == parallel[10, each]
+        assert words[3, each].tolist() == every[place]["words"].tolist()
 
 
 def test_a_run_learns_from_a_teacher_and_refuses_what_is_none(taught, tmp_path, capsys):

@@ -105,7 +105,8 @@ def test_an_interrupted_run_continues_exactly(tmp_path, monkeypatch):
     whole.run()
 
     monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)  # a save after every window
-    save, saves = train.Trainer._save, []
+    save = train.Trainer._save
+    saves: list[None] = []
 
     def interrupted(self, name, optimizer=None):
         save(self, name, optimizer)
@@ -199,7 +200,8 @@ def test_a_run_is_cut_to_its_minutes_and_taken_up_as_it_was_cut(tmp_path, monkey
     ],
 )
 def test_wrong_recipes_are_refused_in_one_sentence(tmp_path, change, message):
-    (tmp_path / "wrong.toml").write_text(RECIPE.replace(*change, 1))
+    old, new = change
+    (tmp_path / "wrong.toml").write_text(RECIPE.replace(old, new, 1))
     with pytest.raises(EgretError, match=message):
         load_recipe(tmp_path / "wrong.toml")
 

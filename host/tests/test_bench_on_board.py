@@ -87,7 +87,8 @@ def test_a_step_costs_the_same_however_many_are_counted(generating: bool) -> Non
 
 def test_a_narrower_memory_is_the_roofline_and_a_later_one_is_waited_for() -> None:
     ordinary = runner.measure(POINT)
-    narrow = runner.measure(replace(POINT, machine=replace(TWO_ENGINES, bandwidth="300000000")))
+    two_bytes_a_cycle = f"{2e6 * TWO_ENGINES.profile().clock_mhz:.0f}"  # a beat of 8 takes four
+    narrow = runner.measure(replace(POINT, machine=replace(TWO_ENGINES, bandwidth=two_bytes_a_cycle)))
     late = runner.measure(replace(POINT, machine=replace(TWO_ENGINES, latency_cycles=200)))
     assert narrow.roofline_cycles == sum(narrow.beats) * 4 > ordinary.roofline_cycles
     assert narrow.beats == late.beats == ordinary.beats

@@ -183,7 +183,7 @@ def test_files_can_be_opened_and_the_board_is_free_afterwards(checkpoint: Checkp
         with egret.open(tmp_path / name, board=BOARD) as net:
             np.testing.assert_array_equal(net.run(TOKENS).argmax, expected)
             assert net.words == WORDS
-        assert net._session._buffers == {}
+        assert len(net._session._buffers) == 0
         for refused in (lambda: net.run(TOKENS), net.save, net.reset):
             with pytest.raises(EgretError, match="closed"):
                 refused()

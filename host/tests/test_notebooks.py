@@ -9,6 +9,7 @@ import pytest
 from nbclient import NotebookClient
 
 from egret.installation import CHECKOUT
+from egret.profiles import BOARDS
 
 pytest.importorskip("pynq", reason="the virtual board is a pynq device")
 
@@ -17,7 +18,7 @@ NOTEBOOKS = sorted((HOST / "notebooks").glob("*.ipynb"))
 pytestmark = pytest.mark.xdist_group("notebooks")  # one after the other: each has a process of its own
 
 SAYS = {
-    "1_stream_tokens": "tokens a second at 150 MHz",
+    "1_stream_tokens": f"tokens a second at {BOARDS['pynq-z2'].clock_mhz} MHz",
     "2_cycles_against_macs": "MACs, in theory",
     "3_your_own_model": "All 29 steps are equal",
 }

@@ -7,7 +7,6 @@ after the host wrote it and invalidated before the host reads it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pynq
 
 from egret import contract
+from egret.board.buffers import Buffers
 from egret.board.driver import EgretKernel, KernelError
 from egret.board.identity import build_of
 from egret.board.results import RESULT_WORDS, Counters, Run, deal_logits_back, parse_results
@@ -67,13 +66,12 @@ class Session:
         if chunk < 1:
             raise EgretError(f"A chunk holds at least one token; {chunk} were asked for.")
         self.kernel, self.chunk, self.timeout_s = kernel, chunk, timeout_s
-        self._buffers: dict[str, Any] = {}
-        self._addresses: dict[str, int] = {}  # asking a buffer for it is a message to a remote board
+        self._buffers = Buffers(kernel.device, chunk)
         self._image: ModelImage | None = None
         try:
-            self._counters = self._allocate("counters", (contract.COUNTERS_BYTES // 8,), np.uint64)
-            self._tokens = self._allocate("tokens", (chunk,), np.uint32)
-            self._results = self._allocate("results", (chunk, RESULT_WORDS), np.uint32)
+            self._counters = self._buffers.allocate("counters", (contract.COUNTERS_BYTES // 8,), np.uint64)
+            self._tokens = self._buffers.allocate("tokens", (chunk,), np.uint32)
+            self._results = self._buffers.allocate("results", (chunk, RESULT_WORDS), np.uint32)
             self.execute(contract.COMMAND_QUERY)
             self.build = build_of(self._counters)
         except BaseException:
@@ -95,8 +93,7 @@ class Session:
         """
         self.settle()
         self._image = None
-        while self._buffers:
-            self._buffers.popitem()[1].freebuffer()
+        self._buffers.free_all()
 
     def settle(self) -> None:
         """Wait for the end of a command that Ctrl-C or a cancelled task left running.
@@ -120,10 +117,9 @@ class Session:
         self._check_free()
         self._image = None
         check_build(image, self.build)
-        self._free("image")
-        self._free("logits")
-        self._allocate("image", (image.data.size,), np.uint8, content=image.data)
-        counters = self.execute(contract.COMMAND_LOAD, image=self._addresses["image"])
+        self._buffers.free("image", "logits")
+        self._buffers.allocate("image", (image.data.size,), np.uint8, content=image.data)
+        counters = self.execute(contract.COMMAND_LOAD, image=self._buffers.addresses["image"])
         self._image = image
         return counters
 
@@ -247,13 +243,13 @@ class Session:
         self._tokens.flush()
         arguments = {
             "token_count": steps,
-            "tokens": self._addresses["tokens"],
-            "results": self._addresses["results"],
+            "tokens": self._buffers.addresses["tokens"],
+            "results": self._buffers.addresses["results"],
             "flags": 0,
         }
         if logits:
             self._logit_buffer(words)
-            arguments.update(flags=contract.FLAG_WRITE_LOGITS, logits=self._addresses["logits"])
+            arguments.update(flags=contract.FLAG_WRITE_LOGITS, logits=self._buffers.addresses["logits"])
         return arguments
 
     def _collect_chunk(self, chunk: _Chunk, counters: Counters) -> Run:
@@ -278,14 +274,14 @@ class Session:
         even where the kernel still does.
         """
         with self._command():
-            self.kernel.start(command, counters=self._addresses["counters"], **arguments)
+            self.kernel.start(command, counters=self._buffers.addresses["counters"], **arguments)
             self.kernel.wait(self.timeout_s)
             return self._outcome(command)
 
     async def execute_async(self, command: int, **arguments: int) -> Counters:
         """As execute(), but let the event loop run meanwhile. A task that is cancelled loses the state."""
         with self._command():
-            self.kernel.start(command, counters=self._addresses["counters"], **arguments)
+            self.kernel.start(command, counters=self._buffers.addresses["counters"], **arguments)
             await self.kernel.wait_async(self.timeout_s)
             return self._outcome(command)
 
@@ -338,35 +334,4 @@ class Session:
 
         Raises EgretError if there is no room. The caller flushes what it writes, invalidates what it reads.
         """
-        return self._buffers[name] if name in self._buffers else self._allocate(name, shape, dtype)
-
-    def _allocate(self, name: str, shape: tuple[int, ...], dtype: Any, content: Any = 0) -> Any:
-        """Allocate the buffer `name` with this content, freed by close(); EgretError if it has no room."""
-        size = math.prod(shape) * np.dtype(dtype).itemsize
-        # pynq's default is memory that the processor reads word by word, past its caches.
-        try:
-            buffer = pynq.allocate(shape, dtype=dtype, target=self.kernel.device, cacheable=1)
-        except (RuntimeError, MemoryError, OSError, ValueError, OverflowError) as error:
-            cures = []
-            if name == "image":
-                cures.append("a model with fewer words, a smaller layer 0 or more zeros takes less")
-            if name != "image" or self.chunk > DEFAULT_CHUNK:
-                cures.append(f"a chunk of fewer than {self.chunk} tokens takes less")
-            raise EgretError(
-                f"The board has no {size:,} bytes of contiguous memory left for the {name} ({error}); "
-                f"{', and '.join(cures)}."
-            ) from error
-        self._buffers[name], self._addresses[name] = buffer, int(buffer.device_address)
-        if self._addresses[name] % contract.ALIGNMENT:
-            raise RunError(
-                f"The board placed the {name} at {self._addresses[name]:#x}, which is no multiple of "
-                f"{contract.ALIGNMENT}."
-            )
-        # Also cleans the cache lines: none may be written back over what the kernel will put there.
-        buffer[...] = content
-        buffer.flush()
-        return buffer
-
-    def _free(self, name: str) -> None:
-        if name in self._buffers:
-            self._buffers.pop(name).freebuffer()
+        return self._buffers.get(name, shape, dtype)

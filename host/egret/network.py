@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # a session needs pynq, which is asked for when a board is op
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """What one token did."""
+    """The result of one token."""
 
     token: int
     """The input."""
@@ -59,7 +59,7 @@ class SavedState:
     tokens: npt.NDArray[np.uint32]
     """uint32 [T]"""
     checksum: int
-    """Of the model image: another model comes to another state."""
+    """The model image's; tokens lead another model to another state."""
 
 
 class Network:
@@ -181,7 +181,7 @@ class Network:
     async def astream(
         self, tokens: npt.ArrayLike | Iterable[int] | AsyncIterable[int], logits: bool = False
     ) -> AsyncIterator[Step]:
-        """As stream(), for asyncio: while the kernel works the event loop does other things.
+        """As stream(), for asyncio: other tasks run while the kernel works.
 
         It wakes by the kernel's interrupt where the board has one, else by polling. Tokens may also come from
         an async iterator, a chunk at a time. One stream at a time: a second one, begun while a chunk is under
@@ -201,7 +201,7 @@ class Network:
                 yield step
 
     def reset(self) -> None:
-        """Go back to the state after opening; after an error, time-out or Ctrl-C it is loaded again."""
+        """Return to the state after opening; after an error, a time-out or Ctrl-C, load the model again."""
         self._check_open()
         self._session.settle()
         if self._session.loaded:
@@ -213,8 +213,8 @@ class Network:
     def save(self) -> SavedState:
         """Return the state, for restore() on this or another board.
 
-        The kernel gives out no state. What is saved are the tokens since the last reset, 4 bytes each, from
-        which the state follows exactly. Raises EgretError where an error has lost the state.
+        The kernel does not hand out its state, so the tokens since the last reset are saved, 4 bytes each;
+        the state follows from them exactly. Raises EgretError where an error has lost the state.
         """
         self._check_state()
         tokens = np.concatenate(self._history) if self._history else np.empty(0, dtype=np.uint32)
@@ -222,7 +222,7 @@ class Network:
         return SavedState(tokens, self.image.checksum)
 
     def restore(self, state: SavedState) -> None:
-        """Come to a saved state: reset, and run its tokens again, which takes as long as they took.
+        """Return to a saved state: reset, then run its tokens again, which takes as long as they took.
 
         Raises EgretError where it was saved from another model image.
         """

@@ -1,7 +1,7 @@
-"""Choosing the next word from the logits, on the host: the kernel itself only knows the likeliest one.
+"""Draws the next word from the logits, on the host: the kernel itself only knows the likeliest one.
 
-Each word chosen here costs a start of the kernel of its own, and the reading of all logits: 4 bytes a word of
-the vocabulary (and padding) cross the DDR twice. Greedy generation has neither.
+Each word drawn here costs a start of the kernel of its own and the reading of all logits: 4 bytes per word of
+the vocabulary (and padding) cross the DDR twice. Greedy generation needs neither.
 """
 
 from __future__ import annotations

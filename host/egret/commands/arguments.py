@@ -43,13 +43,13 @@ def add_board(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--board",
         default=AUTO,
-        help=f"see 'egret boards' (default: {AUTO}, the board this is; on a PC, {DEFAULT_VIRTUAL_BOARD})",
+        help=f"board, one of 'egret boards' (default: {AUTO}, this board; on a PC, {DEFAULT_VIRTUAL_BOARD})",
     )
     parser.add_argument(
         "--bitfile",
         metavar="FILE",
-        help="bitstream of a real board, its .hwh beside it (default: BOARD/egret.bit in $EGRET_BITSTREAMS, "
-        "or in bitstreams of this checkout)",
+        help="bitstream of a real board, with its .hwh beside it (default: BOARD/egret.bit in "
+        "$EGRET_BITSTREAMS or in this checkout's bitstreams)",
     )
     parser.add_argument(
         "--chunk",

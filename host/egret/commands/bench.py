@@ -25,9 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the command line."""
     presets = "; ".join(f"{name}: {preset.about}" for name, preset in PRESETS.items())
     parser.description = (
-        "Measure networks of set weight sparsity and set activity on the kernel: events, MACs, beats and "
-        "cycles, where the cycles went, and the speed-up over the dense network. Every number is compared "
-        "with the reference model."
+        "Measure networks of chosen weight sparsity and activity on the kernel: events, MACs, beats and "
+        "cycles, where the cycles went, and the speed-up over the dense network. Every number is compared"
+        " with the reference model."
     )
     parser.epilog = f"Presets. {presets}. The other options replace parts of the preset."
     parser.set_defaults(function=bench)
@@ -37,22 +37,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--network", metavar="N", nargs="+", help=f"networks: {networks} (with ten words)")
     add("--embedding", metavar="N", type=int, help="width of a word's vector, of all networks")
     add("--vocabulary", metavar="N", type=int, help="words of all networks")
-    add("--activity", metavar="A", nargs="+", type=_shares, help="shares that fire; A,B,C: layer by layer")
+    add(
+        "--activity",
+        metavar="A",
+        nargs="+",
+        type=_shares,
+        help="shares that fire; A,B,C: of each layer",
+    )
     add("--sparsity", metavar="S", nargs="+", type=float, help="shares of zero weights")
-    add("--decoder-sparsity", metavar="S", type=float, help="the decoder's, if not that of the layers")
+    add(
+        "--decoder-sparsity",
+        metavar="S",
+        type=float,
+        help="the decoder's, if not the layers'",
+    )
     add("--pruning", choices=PRUNINGS, help=f"where the zeros are (default: {PRUNINGS[0]})")
-    add("--mode", choices=list(_MODES), help="tokens given, each step's result the next token, or both")
-    add("--logits", action="store_true", help="have the kernel write, and compare, all logits")
+    add("--mode", choices=list(_MODES), help="feed given tokens, each step's result, or both")
+    add("--logits", action="store_true", help="have the kernel write all logits, and compare them")
     add("--board", help="see 'egret boards'")
-    add("--bandwidth", metavar="B", help=f"of the memory: {FULL}, {AS_BOARD}, or bytes per second")
+    add("--bandwidth", metavar="B", help=f"bandwidth of the memory: {FULL}, {AS_BOARD}, or bytes per second")
     add("--latency", metavar="N", type=int, help="cycles from a read's address to its first data")
     add("--engines", metavar="N", type=int, help="engines of the kernel")
     add("--lanes", metavar="N", type=int, help="lanes of an engine")
     add("--build", metavar="NAME=N", nargs="+", type=_setting, default=[], help="other build parameters")
     add("--tokens", metavar="N", type=int, help="steps to count at each point, after the warm-up")
-    add("--seed", type=count, help="of the random numbers")
+    add("--seed", type=count, help="seed of the random numbers")
     add("-o", "--output", metavar="FILE", type=Path, help="JSON to write (default: runs/bench/PRESET.json)")
-    add("--resume", action="store_true", help="go on with the file: measure only what it lacks")
+    add("--resume", action="store_true", help="continue the file: measure only the points that it lacks")
 
 
 def bench(arguments: argparse.Namespace) -> int:

@@ -14,9 +14,10 @@ from egret.profiles import BOARDS
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's description and arguments to its parser."""
     parser.description = (
-        "List the boards: a real one by its name, a cycle-accurate simulation of it as virtual:NAME, and "
-        "the same bits without a clock, many times faster, as virtual:csim. A simulation is compiled at its "
-        "first use. 'auto' is the board that this program runs on, or the one that PYNQ_REMOTE_DEVICES names."
+        "List the boards: a real one by its name, its cycle-accurate simulation as virtual:NAME, and as "
+        "virtual:csim a simulation with the same bits and no clock that is many times faster. A "
+        "simulation is compiled at its first use. 'auto' is the board that this program runs on, or the "
+        "one that PYNQ_REMOTE_DEVICES names."
     )
     parser.epilog = "Example: egret run models/ptb-egru.npz --board virtual:ultra96-v2"
     parser.set_defaults(function=boards)

@@ -29,16 +29,17 @@ from egret.text.vocabulary import UNKNOWN, Vocabulary, read_text, read_tokens
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's description and arguments to its parser."""
     parser.description = (
-        "Run a text through a model on a board, with all logits, and give its perplexity: each token but the "
-        "first is predicted from those before it. The progress bar shows perplexity and cycles per token so "
-        "far. A text is cut into tokens as the model's training text was ('egret inspect' says how); a token "
-        "file is a NumPy .npy file of integers in one dimension, as 'egret tokens' writes it."
+        "Run a text through a model on a board, with all logits, and print its perplexity: each token "
+        "after the first is predicted from those before it. The progress bar shows perplexity and cycles "
+        "per token so far. A text is cut into tokens like the model's training text ('egret inspect' says"
+        " how); a token file is a one-dimensional NumPy .npy file of integers, as 'egret tokens' writes "
+        "it."
     )
     parser.set_defaults(function=evaluate)
     add_model(parser)
     parser.add_argument("text", metavar="TEXT", help="text, '-' (standard input), or token file (.npy)")
     add_board(parser)
-    parser.add_argument("--tokens", metavar="N", type=positive, help="only the first N tokens")
+    parser.add_argument("--tokens", metavar="N", type=positive, help="use only the first N tokens")
     parser.add_argument("--check", action="store_true", help="compare every logit with the reference model's")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 

@@ -18,9 +18,10 @@ from egret.text.printable import printable
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's description and arguments to its parser."""
     parser.description = (
-        "Describe a model: its layers and words. Of a checkpoint, print the share of non-zero weights in "
-        "each matrix and what its makers measured; of an image, the kernel that it is packed for, its "
-        "checksum, the bytes of each section and how well they are used. The file is checked first."
+        "Describe a model: its layers and words. For a checkpoint, print the share of non-zero weights in"
+        " each matrix and the measured figures in its metadata; for an image, the kernel that it is "
+        "packed for, its checksum, the bytes of each section and how well they are used. The file is "
+        "checked first."
     )
     parser.epilog = "Example: egret inspect models/ptb-egru.npz"
     parser.set_defaults(function=inspect)

@@ -18,9 +18,9 @@ from egret.image.packer import pack
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's description and arguments to its parser."""
     parser.description = (
-        "Fold the embedding into a table, encode the weight columns and write the model image that a board's "
-        "kernel reads. 'egret run' does the same when it is given a checkpoint; packing ahead spares a board "
-        "the time. An image is for one kernel: name the board that it will run on."
+        "Fold the embedding into a table, encode the weight columns and write the model image that a "
+        "board's kernel reads. 'egret run' does the same when it is given a checkpoint; packing ahead "
+        "saves a board that time. An image is for one kernel: name the board that it will run on."
     )
     parser.epilog = "Example: egret pack models/ptb-egru.npz --board pynq-z2 -o ptb.image"
     parser.set_defaults(function=pack_model)

@@ -12,10 +12,10 @@ from egret.installation import version
 
 COMMANDS = {
     "run": "run a model on a board: words, then MACs against cycles",
-    "report": "make a page with pictures of a run that was saved",
-    "eval": "perplexity of a text on a board, and cycles per token",
-    "verify": "self-test of a board: the first thing to run on a new one",
-    "boards": "list the boards, and say which one this machine has",
+    "report": "make a page with pictures of a saved run",
+    "eval": "measure the perplexity of a text on a board, and cycles per token",
+    "verify": "test a board: the first thing to run on a new one",
+    "boards": "list the boards, and say which one this is",
     "pack": "pack a checkpoint into a model image ahead of time",
     "tokens": "write the tokens of a text to a NumPy file",
     "random": "write a checkpoint with random weights, to measure a shape that nobody has trained",

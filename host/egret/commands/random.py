@@ -24,17 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(function=write_random)
     add = parser.add_argument
     add("-o", "--output", metavar="MODEL", type=Path, required=True, help="file to write")
-    add("--layers", metavar="N", type=positive, nargs="+", required=True, help="neurons")
+    add("--layers", metavar="N", type=positive, nargs="+", required=True, help="neurons of each layer")
     add("--embedding", metavar="N", type=positive, required=True, help="width of a word's vector")
-    add("--vocabulary", metavar="N", type=positive, default=10000, help="words (default: 10000)")
-    add("--sparsity", metavar="S", type=float, default=0.85, help="share of zeros (default: 0.85)")
-    add("--activity", metavar="A", type=float, default=0.1, help="share that fires (default: 0.1)")
+    add("--vocabulary", metavar="N", type=positive, default=10000, help="number of words (default: 10000)")
+    add("--sparsity", metavar="S", type=float, default=0.85, help="share of zero weights (default: 0.85)")
+    add("--activity", metavar="A", type=float, default=0.1, help="share of neurons that fire (default: 0.1)")
     add(
         "--board",
         default=DEFAULT_VIRTUAL_BOARD,
-        help=f"whose lanes to balance (default: {DEFAULT_VIRTUAL_BOARD})",
+        help=f"board whose lanes to balance for (default: {DEFAULT_VIRTUAL_BOARD})",
     )
-    add("--seed", type=count, default=0, help="of the random numbers (default: 0)")
+    add("--seed", type=count, default=0, help="seed of the random numbers (default: 0)")
 
 
 def write_random(arguments: argparse.Namespace) -> int:

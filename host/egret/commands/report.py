@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Write an HTML page about a run that 'egret run --save RUN' saved: MACs on paper, MACs done and "
         "cycles; which neurons fired; the roofline; where cycles and bytes went. The page needs no other "
-        "file and no network; its pictures are also written beside it. The command needs matplotlib, but "
-        "neither the model nor a board."
+        "file and no network, and its pictures are also written beside it. The command needs matplotlib, "
+        "but neither the model nor a board."
     )
     parser.set_defaults(function=report)
     parser.add_argument("run", metavar="RUN", type=Path, help="a saved run")

@@ -41,8 +41,8 @@ _WORDS_IN_BAR = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's description and arguments to its parser."""
     parser.description = (
-        "Run a model on a board. The given text goes through word by word; then the model goes on alone, "
-        "each likeliest next word (or one drawn) being the next input."
+        "Run a model on a board. The model reads the given text word by word and then continues it: each "
+        "next input is the likeliest next word, or one that is drawn."
     )
     parser.set_defaults(function=run)
     add_model(parser)
@@ -57,17 +57,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     drawing = parser.add_argument_group(
         "drawing words",
-        "With any of these, words are drawn on the host from the kernel's logits, one start of the kernel a "
-        "word, instead of the kernel going on with the likeliest by itself. What it costs is printed.",
+        "With any of these, the host draws each word from the kernel's logits, one start of the kernel per "
+        "word; without them, the kernel itself continues with the likeliest. The cost is printed.",
     )
     drawing.add_argument(
         "--temperature",
         metavar="T",
         type=float,
-        help="draw from softmax(logits / T): 0: the likeliest (default: 1)",
+        help="draw from softmax(logits / T); 0 takes the likeliest word (default: 1)",
     )
-    drawing.add_argument("--top-k", metavar="K", type=positive, help="draw from the K likeliest words only")
-    drawing.add_argument("--seed", type=count, help="of the draws (default: 0)")
+    drawing.add_argument("--top-k", metavar="K", type=positive, help="draw only from the K likeliest words")
+    drawing.add_argument("--seed", type=count, help="seed of the draws (default: 0)")
     add_board(parser)
     parser.add_argument(
         "--tokens", metavar="N", type=positive, help="run only the first N tokens of the text"
@@ -75,21 +75,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--logits",
         action="store_true",
-        help="have the kernel write all logits: for the perplexity of a text, and for --check to compare",
+        help="have the kernel write all logits, for the perplexity of a text and for --check",
     )
     parser.add_argument("--check", action="store_true", help="compare every token with the reference model")
     parser.add_argument(
         "--watch",
         action=argparse.BooleanOptionalAction,
-        help="print a line for each token, with a bar for the events of each layer, full where a third of "
-        "its neurons fire (default: on a terminal, unless it is a --text)",
+        help="print a line for each token with a bar for each layer's events; a full bar is a third of its "
+        "neurons (default: on a terminal, except with --text)",
     )
     parser.add_argument(
         "--save",
         metavar="RUN",
         type=Path,
-        help="save the run for 'egret report'; of a checkpoint this includes --check, since it is the "
-        "reference model that knows which neurons fired",
+        help="save the run for 'egret report'; for a checkpoint this includes --check, because only the "
+        "reference model knows which neurons fired",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 

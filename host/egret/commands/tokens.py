@@ -17,8 +17,8 @@ from egret.text.vocabulary import UNKNOWN, read_text
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's description and arguments to its parser."""
     parser.description = (
-        "Cut a text as the model's training text was cut, and write its tokens to a NumPy .npy file (uint32, "
-        "one dimension): what 'egret eval' takes, and Network.run() of the Python API."
+        "Cut a text into tokens like the model's training text, and write them to a NumPy .npy file "
+        "(uint32, one dimension), for 'egret eval' or for Network.run() of the Python API."
     )
     parser.epilog = "Example: egret tokens models/ptb-egru.npz ptb.test.txt -o ptb.test.npy"
     parser.set_defaults(function=write_tokens)

@@ -19,18 +19,19 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's description and arguments to its parser."""
     parser.description = (
-        "Make contact with a board in stages that tell a dead clock, register port, write port and read port "
-        "apart. Then run random networks of several shapes, always the same ones, and compare every number "
-        "with the reference model's, bit for bit: given tokens, generated tokens, again after a reset. Then "
-        "provoke every error that is safe to provoke. Prints what comes and a line for each check; at the "
-        "end bytes and cycles against the virtual board's. Exit status: 0 if all passed, 1 if one failed."
+        "Make contact with a board in stages that tell a dead clock, register port, write port and read "
+        "port apart. Then run random networks of several shapes, always the same ones, and compare every "
+        "number with the reference model's, bit for bit: given tokens, generated tokens, and again after "
+        "a reset. Then provoke every error that is safe to provoke. Each stage is announced, and each "
+        "check prints a line; the end compares bytes and cycles with the virtual board's. Exit status: 0 "
+        "if all passed, 1 if one failed."
     )
     parser.set_defaults(function=verify)
     add_board(parser)
     parser.add_argument(
         "--full",
         action="store_true",
-        help="also as many neurons, and as many words, as the kernel holds (slow in simulation)",
+        help="also test as many neurons, and as many words, as the kernel holds (slow in simulation)",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 

@@ -69,7 +69,7 @@ _header_2_0 = np.lib.format.read_array_header_2_0
 
 
 def parse_json(text: str) -> Any:
-    """Return what a JSON text says; raise ValueError where it is none, or has text that is not Unicode."""
+    """Parse a JSON text; raise ValueError if it is not JSON, or has text that is not Unicode."""
     try:
         value = json.loads(text)
         # "\ud800" is JSON, but half a character: it can be neither printed nor written.

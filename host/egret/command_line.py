@@ -52,7 +52,7 @@ def status_of(program: str, command: Callable[[], int], interrupted: str = "inte
 
     try:
         if sys.stdout is None:
-            raise EgretError("the standard output is closed; let it go to /dev/null if nobody shall read it.")
+            raise EgretError("the standard output is closed; redirect it to /dev/null instead.")
         status = command()
         sys.stdout.flush()
         return status

@@ -104,7 +104,7 @@ class Account:
 
     @property
     def timed(self) -> bool:
-        """Whether cycles were counted: not by the kernel made from C++, which knows no clock."""
+        """Whether cycles were counted: not by the kernel made from C++, which has no clock."""
         return self.cycles > 0
 
     @property

@@ -136,7 +136,7 @@ PEER_SOURCE = (
 def make_point(
     network: Network, activity: tuple[float, ...], sparsity: float, machine: Machine, generating: bool
 ) -> Point:
-    """Return a point; one activity stands for all layers. Raises EgretError for shares that cannot be."""
+    """Return a point; one activity stands for all layers. Raises EgretError for impossible shares."""
     layers = len(network.layers)
     if len(activity) == 1:
         activity = activity * layers

@@ -96,7 +96,7 @@ class ResultFile:
         self._write([])
 
     def finish(self, results: Sequence[Result]) -> None:
-        """Write, beside the measurements, what comparing them says."""
+        """Write the measurements, and what follows from comparing them."""
         self._write([_compared(result) for result in results])
 
     def _write(self, results: list[dict[str, Any]]) -> None:
@@ -111,7 +111,7 @@ class ResultFile:
 def run_tasks(
     tasks: Sequence[Task], file: ResultFile, measure_: Callable[[Point], Measurement] = measure
 ) -> list[Result]:
-    """Measure the points of the tasks, and the dense networks beside them, as far as `file` has them not yet.
+    """Measure the tasks' points and their dense counterparts, except those that `file` already has.
 
     A progress bar on standard error counts the cycles that are simulated. Raises what measure() raises; what
     was measured before is in the file then.

@@ -22,9 +22,9 @@ LARGEST_DIVISOR = 63
 def set_clock(board: Board, overlay: Any) -> Board:
     """Set the clock of an overlay that was just loaded, and return the profile with the rate it really has.
 
-    Wanted is the rate that the bitstream was built for, as its .hwh says (the profile's where it says none).
-    pynq sets the divisors of the .hwh, which give another rate where the board's boot loader left another PLL
-    in front of them. A rate other than the profile's is said on standard error.
+    The wanted rate is the one that the bitstream was built for, as its .hwh says (the profile's if it does
+    not). pynq sets the .hwh's divisors, which give another rate if the board's boot loader left another PLL
+    in front of them. A rate other than the profile's is reported on standard error.
     """
     wanted = clock_built_for(overlay.ip_dict) or float(board.clock_mhz)
     try:
@@ -44,7 +44,7 @@ def set_clock(board: Board, overlay: Any) -> Board:
 def divisors(source_mhz: float, wanted_mhz: float) -> tuple[int, int]:
     """Return the two divisors that bring a source nearest to the wanted rate from below.
 
-    Where no two of them divide it far enough down they are the largest ones.
+    If no two of them divide it far enough, return the largest ones.
     """
     least = max(math.ceil(source_mhz / (wanted_mhz * (1 + TOLERANCE))), 1)
     pairs = [

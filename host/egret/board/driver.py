@@ -1,7 +1,6 @@
 """The PYNQ driver: an overlay and the registers of the kernel in it.
 
-Nothing here knows whether the board is real. egret.board.session does what one usually wants with it: run a
-model.
+Nothing here knows whether the board is real. egret.board.session runs a model with it.
 """
 
 from __future__ import annotations
@@ -83,7 +82,7 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
 
     @property
     def board(self) -> Board:
-        """The profile of its board, with the clock that is set; EgretError where open_kernel() set none."""
+        """The profile of its board, with its actual clock; EgretError if open_kernel() did not open it."""
         if self._board is None:
             raise EgretError("Only a kernel that open_kernel() or open_session() has opened knows its board.")
         return self._board
@@ -144,10 +143,10 @@ class EgretKernel(pynq.DefaultIP):  # type: ignore[misc]
     def reload(self) -> None:
         """Load the bitstream anew: whatever the kernel was doing is gone, and it holds no model.
 
-        It is the only way to stop a kernel. Its registers know no abort, and a reset of the kernel alone
-        would leave reads under way whose data then come to whoever reads next. Loading a whole bitstream
-        resets the processing system's AXI ports too (Linux's driver for a Zynq-7000 does). Raises EgretError
-        where the kernel is not that of an EgretOverlay.
+        Nothing else stops a kernel. Its registers have no abort, and after a reset of the kernel alone
+        the data of reads under way would reach the next reader. Loading a whole bitstream resets the
+        processing system's AXI ports too (Linux's driver for a Zynq-7000 does). Raises EgretError if the
+        kernel is not that of an EgretOverlay.
         """
         if self._reload is None:
             raise EgretError(

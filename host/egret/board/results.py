@@ -1,4 +1,4 @@
-"""What the kernel tells of a run: the result records, the logits and the counters, as NumPy arrays.
+"""What the kernel reports about a run: the result records, the logits and the counters, as NumPy arrays.
 
 Layouts: docs/formats.md, section 5; word numbers: egret.contract.COUNTERS.
 """
@@ -26,8 +26,8 @@ _Counters = TypeVar("_Counters", bound="Counters")
 class Counters:
     """The counters of one command, or the sums over several.
 
-    Tuples have one entry per layer or engine the kernel could have (MAX_LAYERS, MAX_ENGINES); those it has
-    not are 0.
+    Tuples have one entry per layer or engine the kernel could have (MAX_LAYERS, MAX_ENGINES); entries for
+    those it lacks are 0.
     """
 
     cycles: int

@@ -50,8 +50,8 @@ class _Chunk:
 class Session:
     """One model on one kernel: load, then run tokens; the network's state persists from run to run.
 
-    A context manager; close() frees the DDR buffers. `build` is what the kernel says of itself, so that a
-    model can be packed for it.
+    A context manager; close() frees the DDR buffers. `build` is what the kernel reports, so that a model
+    can be packed for it.
     """
 
     def __init__(
@@ -98,8 +98,8 @@ class Session:
     def settle(self) -> None:
         """Wait for the end of a command that Ctrl-C or a cancelled task left running.
 
-        After a time-out the bitstream is loaded anew, as recover() does, and nothing waited for again; where
-        that is not possible the kernel gets its time once more. Raises RunError if it does not end in time.
+        After a time-out, load the bitstream anew instead, as recover() does; if that is not possible, give the
+        kernel its time once more. Raises RunError if it does not end in time.
         """
         if self.kernel.timed_out and self.kernel.reloadable:
             self._image = None
@@ -135,7 +135,7 @@ class Session:
 
     @property
     def board(self) -> Board:
-        """The profile of the board; EgretError where not open_kernel() has opened the kernel."""
+        """The profile of the board; EgretError if open_kernel() did not open the kernel."""
         return self.kernel.board
 
     @property
@@ -269,8 +269,7 @@ class Session:
     def execute(self, command: int, **arguments: int) -> Counters:
         """Run one command to its end and return its counters; `arguments` are values of argument registers.
 
-        The other methods do what one usually wants; this is for commands made by hand, and checks nothing
-        beforehand. Raises KernelError if the command ends with an error; the session then holds no model,
+        This is for commands made by hand, and checks nothing beforehand; the other methods run models. Raises KernelError if the command ends with an error; the session then holds no model,
         even where the kernel still does.
         """
         with self._command():
@@ -287,7 +286,7 @@ class Session:
 
     @contextmanager
     def _command(self) -> Iterator[None]:
-        """Clear the counters for a command; the model is gone where the body raises."""
+        """Clear the counters for a command; if the body raises, no model is loaded any more."""
         self._check_free()
         # Zero means "not written": a block without the kernel's identity is not believed.
         self._counters[:] = 0

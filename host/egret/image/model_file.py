@@ -34,7 +34,7 @@ def load_model(path: Path) -> Checkpoint | ModelImage:
 
 
 def vocabulary_of(model: Checkpoint | ModelImage) -> Vocabulary:
-    """Return the words of a model with its text convention; EgretError where its convention is none."""
+    """Return a model's words with its text convention; raise EgretError if the convention is not valid."""
     return Vocabulary(model.vocabulary, TextConvention.of_metadata(model.metadata))
 
 

@@ -24,7 +24,7 @@ class Picture:
     name: str
     """A word, for the file."""
     alternative: str
-    """What it shows, for who does not see it."""
+    """What it shows, for readers who cannot see it."""
     light: bytes
     """SVG."""
     dark: bytes

@@ -66,7 +66,7 @@ def save_record(path: str | os.PathLike[str], record: RunRecord) -> None:
 
 
 def load_record(path: str | os.PathLike[str]) -> RunRecord:
-    """Read and check the record at `path`; raises EgretError where it is none, or contradicts itself."""
+    """Read and check the record at `path`; raise EgretError if it is not a run, or contradicts itself."""
     try:
         arrays = read_arrays(Path(path))
     except OSError as error:

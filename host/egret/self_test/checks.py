@@ -32,7 +32,7 @@ _OVERHEAD_STARTS = 32
 
 @dataclass(frozen=True)
 class Check:
-    """What came of one check."""
+    """The result of one check."""
 
     name: str
     passed: bool

@@ -1,7 +1,7 @@
 """First contact with a board, in stages: each needs one thing more than the one before it.
 
-So what is dead has a name: the fabric clock, the register port, the kernel itself, its write port, its read
-ports. A dead clock freezes the processor at the first register access and a dead memory port looks like a
+The stage that fails names what is dead: the fabric clock, the register port, the kernel itself, its write
+port or a read port. A dead clock freezes the processor at the first register access and a dead memory port looks like a
 time-out, so each stage says what it is about to do before it does it.
 """
 
@@ -204,9 +204,9 @@ def _loaded_bytes(image: ModelImage) -> int:
 
 
 def compare_pace(pace: Pace, board: Board) -> list[str]:
-    """Return sentences on what a board takes, against the recorded virtual board of its profile.
+    """Return sentences that compare a board's pace with the recorded virtual board of its profile.
 
-    None where the kernel counts no cycles, as natively compiled C++ does not.
+    There are none if the kernel counts no cycles, as natively compiled C++ does not.
     """
     if not pace.load_cycles or not pace.run_cycles:
         return []

@@ -66,7 +66,7 @@ class TextConvention:
     def of_metadata(cls, metadata: Mapping[str, Any]) -> TextConvention:
         """Return the convention in a checkpoint's metadata; the default where there is none.
 
-        Raises EgretError where what is there is no convention.
+        Raises EgretError if the metadata's convention is not valid.
         """
         found = metadata.get(METADATA_KEY, {})
         known = [field.name for field in dataclasses.fields(cls)]
@@ -189,7 +189,7 @@ def read_tokens(path: str, words: int) -> npt.NDArray[np.uint32]:
 
 
 def read_text(name: str) -> str:
-    """Return the text of a file, or of standard input where `name` is '-'; EgretError where it is none."""
+    """Return the text of a file, or of standard input if `name` is '-'; EgretError if it is not text."""
     if not name:
         raise EgretError("The name of the text is empty; name a file, or '-' for standard input.")
     try:

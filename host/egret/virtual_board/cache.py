@@ -1,4 +1,4 @@
-"""The folder of compiled virtual boards: what is there is taken, what is not is compiled, once.
+"""The folder of compiled virtual boards: one that is there is used, one that is not is compiled once.
 
 It is $XDG_CACHE_HOME/egret/virtual_board or ~/.cache/egret/virtual_board. A compiled board's name is a hash
 of everything that goes into it (sources, build parameters, flags) and one of the tools that made it. Where

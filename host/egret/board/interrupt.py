@@ -25,9 +25,9 @@ _ENABLE, _AP_DONE = 1, 1  # GIER; bit 0 of IP_IER and IP_ISR
 class KernelInterrupt:
     """Sleeps until the kernel has ended a command, and lets the event loop run meanwhile.
 
-    `ip` is the kernel's pynq driver. If pynq finds the kernel's interrupt in the design, it is `ip.interrupt`,
-    whose wait() is a coroutine. If there is none (PYNQ.remote, a design without an interrupt controller), or
-    it does not come, the kernel is polled with pauses of at most 2 ms.
+    `ip` is the kernel's pynq driver. If pynq finds the kernel's interrupt in the design, it is
+    `ip.interrupt`, whose wait() is a coroutine. If there is none (PYNQ.remote, a design without an interrupt
+    controller), or it does not come, the kernel is polled with pauses of at most 2 ms.
     """
 
     def __init__(self, ip: Any) -> None:

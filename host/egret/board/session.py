@@ -98,8 +98,8 @@ class Session:
     def settle(self) -> None:
         """Wait for the end of a command that Ctrl-C or a cancelled task left running.
 
-        After a time-out, load the bitstream anew instead, as recover() does; if that is not possible, give the
-        kernel its time once more. Raises RunError if it does not end in time.
+        After a time-out, load the bitstream anew instead, as recover() does; if that is not possible, give
+        the kernel its time once more. Raises RunError if it does not end in time.
         """
         if self.kernel.timed_out and self.kernel.reloadable:
             self._image = None
@@ -269,8 +269,9 @@ class Session:
     def execute(self, command: int, **arguments: int) -> Counters:
         """Run one command to its end and return its counters; `arguments` are values of argument registers.
 
-        This is for commands made by hand, and checks nothing beforehand; the other methods run models. Raises KernelError if the command ends with an error; the session then holds no model,
-        even where the kernel still does.
+        This is for commands made by hand, and checks nothing beforehand; the other methods run models. Raises
+        KernelError if the command ends with an error; the session then holds no model, even where the kernel
+        still does.
         """
         with self._command():
             self.kernel.start(command, counters=self._buffers.addresses["counters"], **arguments)

@@ -1,8 +1,8 @@
 """First contact with a board, in stages: each needs one thing more than the one before it.
 
 The stage that fails names what is dead: the fabric clock, the register port, the kernel itself, its write
-port or a read port. A dead clock freezes the processor at the first register access and a dead memory port looks like a
-time-out, so each stage says what it is about to do before it does it.
+port or a read port. A dead clock freezes the processor at the first register access and a dead memory port
+looks like a time-out, so each stage says what it is about to do before it does it.
 """
 
 from __future__ import annotations

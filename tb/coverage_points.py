@@ -214,7 +214,8 @@ def column_features(image: ModelImage) -> ColumnFeatures:
     for layer in range(len(image.neurons)):
         found: dict[str, set[int]] = {}
         fed = [matrix for matrix in image.matrices() if matrix.source == layer]
-        (above,) = (matrix for matrix in fed if matrix.matrix.kind != RECURRENT)
+        # Of a decoder in tiles, the first: the others' columns stand alone.
+        above = next(matrix for matrix in fed if matrix.matrix.kind != RECURRENT)
         (own,) = (matrix for matrix in fed if matrix.matrix.kind == RECURRENT)
         for engine in range(image.layout.engines):
             forward = image.matrix_columns(engine, above)

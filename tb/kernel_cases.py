@@ -8,6 +8,9 @@ import numpy as np
 
 from egret.checkpoint import THRESHOLD_MAXIMUM, Checkpoint
 from egret.contract import THRESHOLD_MINIMUM
+from egret.image.layout import best_tile_rows
+from egret.image.model_image import ModelImage
+from egret.image.packer import pack
 from egret.matrices import DECODER, network_matrices
 from egret.profiles import Build
 from egret.reference.model import ReferenceModel
@@ -37,13 +40,33 @@ class Case:
     """THRESHOLD_TOKEN, first after a reset, takes the states of layer 0 to their thresholds, not above."""
     tied: bool = False
     """Every word has the logit of several others, so that the smallest must win among equals."""
+    tile_rows: int | None = None
+    """Rows of a lane in a tile of the decoder; None: as the packer chooses."""
+
+    @property
+    def tiled(self) -> bool:
+        """Whether the decoder is in several tiles, which hls/src does not take yet."""
+        rows = -(-self.vocabulary // self.build.decoder_slots)
+        return (self.tile_rows or best_tile_rows(rows, self.build.logit_depth)) < rows
+
+    def pack(self, checkpoint: Checkpoint) -> ModelImage:
+        """Return the image of the case's network."""
+        return pack(checkpoint, self.build, self.tile_rows)
 
 
 def small_build(**parameters: int) -> Build:
     """A build with memories just large enough for the benches: they simulate and clear quickly."""
-    depths = {"neuron_depth": 256, "accumulator_depth": 128, "logit_depth": 64, "pointer_depth": 1024}
+    depths = {
+        "neuron_depth": 256,
+        "accumulator_depth": 128,
+        "logit_depth": 64,
+        "decoder_depth": 64,
+        "pointer_depth": 1024,
+    }
     return Build(**{**depths, **parameters})
 
+
+ONE_LANE = {"engines": 1, "lanes": 1, "decoder_lanes": 1, "neuron_depth": 128, "accumulator_depth": 512}
 
 CASES = (
     Case("pynq_z2_shape", small_build(), (40, 40, 20), 100, 0.85, 0.15, balanced=True),
@@ -70,7 +93,7 @@ CASES = (
     ),
     Case(
         "one_lane",
-        small_build(engines=1, lanes=1, decoder_lanes=1, neuron_depth=128, accumulator_depth=512),
+        small_build(**ONE_LANE),
         (19, 9),
         23,
         0.5,
@@ -122,6 +145,12 @@ CASES = (
         0.2,
     ),
     Case("fewer_decoder_lanes", small_build(engines=3, decoder_lanes=2), (33,), 71, 0.6, 0.3),
+    # A decoder in tiles: three that take turns in two banks.
+    Case("decoder_in_tiles", small_build(logit_depth=16), (23, 37), 230, 0.7, 0.2),
+    # More tiles than events, and the last has one word; records in compact form, in all three memories.
+    Case("more_tiles_than_events", small_build(logit_depth=16), (14, 9), 1281, 0.6, 0.1),
+    Case("tiles_of_one_word", small_build(**ONE_LANE), (19, 9), 23, 0.5, 0.3, tile_rows=1),
+    Case("two_words_in_two_tiles", small_build(**ONE_LANE), (19, 9), 2, 0.5, 0.3, tile_rows=1),
     # A decoder whose sums take both banks: a token's columns wait for the sweep of the token before.
     Case("decoder_in_both_banks", small_build(), (24, 20), 470, 0.8, 0.3),
     Case("eight_layers", small_build(), (10, 9, 8, 7, 6, 5, 4, 3), 20, 0.3, 0.4),
@@ -170,6 +199,7 @@ def _random(case: Case, seed: int) -> Checkpoint:
         case.build.slots if case.balanced else None,
         case.build.weight_bits,
         seed,
+        compact=case.build.compact(case.vocabulary),
     )
     if case.tied:
         # a period that is no divisor of the slots: equal words lie in different engines and lanes

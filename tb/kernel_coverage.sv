@@ -23,7 +23,7 @@ module kernel_coverage #(
     input logic [2:0]         update_layer,
     input logic [ENGINES-1:0] update_busy,
     input logic               sweep_start,
-    input logic               sweep_token,
+    input logic               sweep_bank,
     input logic [ENGINES-1:0] sweep_busy,
     input logic [ENGINES-1:0] sweep_waiting,
     input logic               load_busy,
@@ -66,8 +66,8 @@ module kernel_coverage #(
   `POINT(bank_of_even_wave_odd_layer, update_start && !update_wave && update_layer[0])
   `POINT(bank_of_odd_wave_even_layer, update_start && update_wave && !update_layer[0])
   `POINT(bank_of_odd_wave_odd_layer, update_start && update_wave && update_layer[0])
-  `POINT(logit_bank_of_even_token, sweep_start && !sweep_token)
-  `POINT(logit_bank_of_odd_token, sweep_start && sweep_token)
+  `POINT(logit_bank_0, sweep_start && !sweep_bank)
+  `POINT(logit_bank_1, sweep_start && sweep_bank)
   `POINT(sweep_waits_for_room_for_logits, sweep_waiting != '0)
 
   // -- bursts
@@ -202,7 +202,7 @@ bind egret_core kernel_coverage #(
     .update_layer  (update_layer.layer),
     .update_busy   (update_busy),
     .sweep_start   (sweep_start),
-    .sweep_token   (sweep_token),
+    .sweep_bank   (sweep_bank),
     .sweep_busy    (sweep_busy),
     .sweep_waiting (sweep_waiting),
     .load_busy     (load_busy),

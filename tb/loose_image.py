@@ -38,6 +38,7 @@ def loosen(image: ModelImage) -> ModelImage:
         old.decoder_layout,
         old.neurons,
         old.words,
+        old.tile_rows,
         old.vocabulary.bytes,
         old.metadata.bytes,
         [columns.shape[0] for columns in longer],

@@ -9,7 +9,6 @@ import cocotb
 import numpy as np
 
 from egret.account.fetched_beats import fetched_beats, fired_neurons
-from egret.image.packer import pack
 from egret.reference.model import ReferenceModel, Trace
 from tb.kernel_bench import BenchRun, KernelBench
 from tb.kernel_cases import CASES, Case, make_checkpoint
@@ -30,7 +29,7 @@ class Scene:
         self.bench = bench or KernelBench(dut, case.build)
         self.checkpoint = make_checkpoint(case, seed)
         self.reference = ReferenceModel(self.checkpoint)
-        self.image = pack(self.checkpoint, case.build)
+        self.image = case.pack(self.checkpoint)
         self.draw = random.Random(seed)
         self.last_fired: list[np.ndarray] | None = None
 

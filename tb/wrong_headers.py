@@ -12,6 +12,8 @@ from egret.contract import HEADER_BYTES
 from egret.profiles import Build
 
 FIRST_LAYER_WORD = 8
+TILE_WORD = 20
+"""Rows of a lane in a tile of the decoder."""
 ENGINE_WORDS = 32
 """The first header word of engine 0."""
 HEADER_WORDS_PER_ENGINE = 8
@@ -22,7 +24,8 @@ def ignored_words(build: Build, layers: int) -> list[int]:
     engines = range(ENGINE_WORDS, ENGINE_WORDS + HEADER_WORDS_PER_ENGINE * build.engines)
     return [
         3,  # checksum
-        *range(FIRST_LAYER_WORD + layers, ENGINE_WORDS),
+        *range(FIRST_LAYER_WORD + layers, TILE_WORD),
+        *range(TILE_WORD + 1, ENGINE_WORDS),
         *engines[HEADER_WORDS_PER_ENGINE - 1 :: HEADER_WORDS_PER_ENGINE],
         *range(engines.stop, HEADER_BYTES // 4),
     ]
@@ -40,7 +43,9 @@ def wrong_words(
     bad = [
         (0, 0),  # magic
         (1, 1),  # format version
-        (1, 3),
+        (1, 2),
+        (1, 4),
+        (TILE_WORD, 0),
         (2, 64),  # bytes of the image: less than a header
         (6, 0),  # layers
         (6, 9),
@@ -64,6 +69,8 @@ def wrong_words(
     large = [(FIRST_LAYER_WORD, 65535), (FIRST_LAYER_WORD, 70000), (7, 1 << 20), (7, 0xFFFF_FFFF)]
     # Layer 0 with more than half of the neuron positions: two rows of the token table would not fit.
     large.append((FIRST_LAYER_WORD, build.slots * (build.neuron_depth // 2 // build.lanes + 1)))
+    # A tile of more rows than its accumulators; a tile more than there are pointers for.
+    large.append((TILE_WORD, build.logit_depth + 1))
     if layers > 1:
         large.append((FIRST_LAYER_WORD + 1, 5000))
         # A group more than the layer's accumulators hold, where the neuron positions would still do.

@@ -21,7 +21,6 @@ import numpy.typing as npt
 from egret import contract
 from egret.account.fetched_beats import fetched_beats, fired_neurons
 from egret.board.identity import words_of
-from egret.image.packer import pack
 from egret.reference.model import ReferenceModel, Trace
 from tb.kernel_cases import CASES, Case, make_checkpoint
 from tb.wrong_headers import ENGINE_WORDS, HEADER_WORDS_PER_ENGINE, ignored_words, wrong_words
@@ -81,7 +80,7 @@ class VectorMaker:
         self.case, self.build = case, case.build
         self.checkpoint = make_checkpoint(case, seed)
         self.reference = ReferenceModel(self.checkpoint)
-        self.image = pack(self.checkpoint, case.build)
+        self.image = case.pack(self.checkpoint)
         self.draw = random.Random(seed)
         self.last_fired: list[npt.NDArray[np.bool_]] | None = None
         size = int(self.image.data.size)

@@ -108,6 +108,7 @@
           || read_index[e] > length[e][wanted.layer]) reads_agree = 1'b0;
       if (read_index[e] != length[e][wanted.layer]) nothing_unread = 1'b0;
       if (update_length[e] != (updating ? length[e][updated] : 16'd0)) copies_agree = 1'b0;
+      if (next_length[e] != update_length[e] + 16'd1) copies_agree = 1'b0;
       if (play_busy && playing_length[e] != length[e][wanted.layer]) copies_agree = 1'b0;
     end
   end
@@ -147,7 +148,8 @@
         if (wanted.layer == layer_of) not_made_up : assert (out[offered_engine] < appended[offered_engine]);
         if (wanted.layer == layer_of && offered_engine == engine_of && out[engine_of] == place_of) begin
           in_order_and_unchanged : assert (there && request.value == word[7:0]
-                                           && request.pointer == wanted.pointer_base + {word[22:8], 1'b0});
+                                           && request.pointer == wanted.pointer_base
+                                               + (wanted.alone ? {1'b0, word[22:8]} : {word[22:8], 1'b0}));
           what_is_shown : assert (shown && expected == word);
         end
       end

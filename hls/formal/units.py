@@ -51,7 +51,7 @@ class Unit:
         )
 
 
-_FETCHER = ("kernel_types_pkg", "block_memory", "sync_fifo", "burst_split")
+_FETCHER = ("egret_pkg", "kernel_types_pkg", "block_memory", "sync_fifo", "burst_split")
 
 UNITS = (
     Unit(
@@ -59,7 +59,7 @@ UNITS = (
         3,
         (
             ("if (push && !full) memory", "if (push) memory"),
-            ("if (push && !full) write_count", "if (push) write_count"),
+            ("if (push && !full) next_write_count", "if (push) next_write_count"),
             ("if (pop && !empty)", "if (pop)"),
             ("memory[read_count[ADDRESS_BITS-1:0]]", "memory[write_count[ADDRESS_BITS-1:0]]"),
             ("empty = write_count == read_count", "empty = write_count == read_count + 1'b1"),

@@ -100,19 +100,22 @@ module column_fetcher #(
   logic [POINTER_BITS-1:0] pointer_index;
   assign pointer_index = head.pointer[POINTER_BITS-1:0];
 
-  logic [3:0][31:0] read_pointer;
+  // A pointer of more bits leads behind the largest section that the loader takes, and so does the largest that is kept.
+  logic [3:0][egret_pkg::COLUMN_POINTER_BITS-1:0] read_pointer;
+  logic [egret_pkg::COLUMN_POINTER_BITS-1:0] kept_pointer;
+  assign kept_pointer = pointer_write_data[31:egret_pkg::COLUMN_POINTER_BITS] != '0 ? '1 : pointer_write_data[egret_pkg::COLUMN_POINTER_BITS-1:0];
   for (genvar m = 0; m < 4; m++) begin : g_pointers
     // The first of this memory's pointers at or after pointer_index.
     logic [POINTER_BITS:0] at_or_after;
     assign at_or_after = {1'b0, pointer_index} + (POINTER_BITS + 1)'(3 - m);
     block_memory #(
-        .WIDTH(32),
+        .WIDTH(egret_pkg::COLUMN_POINTER_BITS),
         .DEPTH((POINTER_DEPTH + 3) / 4)
     ) pointers (
         .clk,
         .write_enable (pointer_write && pointer_write_index[1:0] == 2'(m)),
         .write_address(pointer_write_index[POINTER_BITS-1:2]),
-        .write_data   (pointer_write_data),
+        .write_data   (kept_pointer),
         .read_enable  (head_pop),
         .read_address (at_or_after[POINTER_BITS-1:2]),
         .read_data    (read_pointer[m])
@@ -147,9 +150,9 @@ module column_fetcher #(
     if (lookup_advance) begin
       selected         <= lookup;
       selected_address <= lookup_address;
-      forward_beat     <= read_pointer[lookup.pointer[1:0]];
-      recurrent_beat   <= read_pointer[lookup.pointer[1:0]+2'd1];
-      end_beat         <= read_pointer[lookup.pointer[1:0]+2'd2];
+      forward_beat     <= 32'(read_pointer[lookup.pointer[1:0]]);
+      recurrent_beat   <= 32'(read_pointer[lookup.pointer[1:0]+2'd1]);
+      end_beat         <= 32'(read_pointer[lookup.pointer[1:0]+2'd2]);
     end
   end
 

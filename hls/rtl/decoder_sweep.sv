@@ -1,27 +1,30 @@
-// Decoder sweep of one engine: turns the decoder's accumulators into logits, all lanes at once, a group of
-// LANES words per cycle, and keeps the largest. When logits are wanted, each group also goes out word by word,
-// packed into bus beats, and the sweep waits for room.
+// Decoder sweep of one engine: turns the accumulators of a tile of the decoder into logits, all lanes at once, a group of
+// LANES words per cycle, and keeps the largest of all tiles. When logits are wanted, each group also goes out word by
+// word, packed into bus beats, and the sweep waits for room.
 //
 //   stage 0   address the accumulators and the word records
 //   stage 1   shift right to 11 fractional bits
 //   stage 2   round, add the bias: the logit
 //   stage 3   compare with the lane's best so far
 //
-// Then the lanes' bests are compared, one per cycle. Among equal logits the word with the smallest number wins.
+// After the last tile the lanes' bests are compared, one per cycle. Among equal logits the word with the smallest number wins.
 module decoder_sweep #(
     parameter int unsigned ENGINES          = 2,
     parameter int unsigned ENGINE           = 0,
     parameter int unsigned LANES            = 5,
     parameter int unsigned BUS_BYTES        = 8,
     parameter int unsigned ACCUMULATOR_BITS = 28,
-    parameter int unsigned LOGIT_DEPTH      = 1024
+    parameter int unsigned DECODER_DEPTH    = 1024
 ) (
     input logic clk,
     input logic rst,
 
     input  logic        start,
+    input  logic        first,         // tile of a token
+    input  logic        last,
+    input  logic [15:0] groups,        // of the tile
+    input  logic        compact,       // the decoder has more than DECODER_DEPTH groups: half as much of each record counts
     input  logic        write_logits,
-    input  logic [15:0] groups,
     input  logic [31:0] vocabulary,
     output logic        busy,
     output logic        waiting,  // for room to write logits
@@ -43,13 +46,17 @@ module decoder_sweep #(
     input  logic                   beat_ready
 );
 
-  localparam int unsigned GROUP_BITS = $clog2(LOGIT_DEPTH);
+  localparam int unsigned GROUP_BITS = $clog2(2 * DECODER_DEPTH + egret_pkg::COMPACT_EXTRA_ROWS);
+  localparam int unsigned HALF_BITS  = $clog2(DECODER_DEPTH);
+  localparam int unsigned EXTRA_BITS = $clog2(egret_pkg::COMPACT_EXTRA_ROWS);
   localparam int unsigned LANE_BITS  = LANES > 1 ? $clog2(LANES) : 1;
   localparam int unsigned SLOTS      = ENGINES * LANES;
   localparam int unsigned WORDS      = BUS_BYTES / 4;
   localparam int unsigned WORD_BITS  = $clog2(WORDS);
   // Groups read and not yet written out: bounds what the group queue must hold.
   localparam int unsigned GROUPS_AHEAD = 4;
+
+  initial if (DECODER_DEPTH != 1 << HALF_BITS) $error("decoder_sweep: a power of two is needed");
 
   // -- word records: a group of them is a word of one memory. They arrive in order, so lane and group are counted along,
   //    and all but a group's last wait until that has come.
@@ -79,29 +86,70 @@ module decoder_sweep #(
       write_group    <= group_complete ? write_group_now + 1'b1 : write_group_now;
     end
   end
-  logic [15:0] group;  // being swept
+  // Half of a record is the bias's high byte and the shift's low three bits; the other half, the low byte and the fourth
+  // bit, is there for as many groups as one half has room for. A decoder with more does without: its other halves'
+  // memory has the first halves of further groups, and a few LUTs those behind.
+  localparam int unsigned HALF_RECORD = 11;
+  logic [15:0] group;  // being swept, of the whole decoder
+  logic [LANES-1:0][HALF_RECORD-1:0] written_high, written_low, high_1, low_1, extra_1;
+  logic [LANES-1:0][HALF_RECORD-1:0] extra[egret_pkg::COMPACT_EXTRA_ROWS];
+  logic write_group_complete, write_above, write_beyond, above_1, beyond_1;
+  always_comb begin
+    for (int l = 0; l < LANES; l++) begin
+      written_high[l] = {written_group[l][18:16], written_group[l][15:8]};
+      written_low[l]  = compact ? written_high[l] : {2'd0, written_group[l][19], written_group[l][7:0]};
+    end
+  end
+  assign write_group_complete = written && group_complete;
+  assign write_above  = 32'(write_group_now) >= DECODER_DEPTH;
+  assign write_beyond = 32'(write_group_now) >= 2 * DECODER_DEPTH;
   block_memory #(
-      .WIDTH(RECORD_BITS * LANES),
-      .DEPTH(LOGIT_DEPTH)
-  ) records (
+      .WIDTH(HALF_RECORD * LANES),
+      .DEPTH(DECODER_DEPTH)
+  ) high_records (
       .clk,
-      .write_enable (written && group_complete),
-      .write_address(write_group_now),
-      .write_data   (written_group),
+      .write_enable (write_group_complete && !write_above),
+      .write_address(write_group_now[HALF_BITS-1:0]),
+      .write_data   (written_high),
       .read_enable  (1'b1),
-      .read_address (group[GROUP_BITS-1:0]),
-      .read_data    (records_1)
+      .read_address (group[HALF_BITS-1:0]),
+      .read_data    (high_1)
   );
+  block_memory #(
+      .WIDTH(HALF_RECORD * LANES),
+      .DEPTH(DECODER_DEPTH)
+  ) low_records (
+      .clk,
+      .write_enable (write_group_complete && !write_beyond && (write_above || !compact)),
+      .write_address(write_group_now[HALF_BITS-1:0]),
+      .write_data   (written_low),
+      .read_enable  (1'b1),
+      .read_address (group[HALF_BITS-1:0]),
+      .read_data    (low_1)
+  );
+  always_ff @(posedge clk) begin
+    if (write_group_complete && write_beyond) extra[write_group_now[EXTRA_BITS-1:0]] <= written_high;
+    extra_1  <= extra[group[EXTRA_BITS-1:0]];
+    above_1  <= 32'(group) >= DECODER_DEPTH;
+    beyond_1 <= 32'(group) >= 2 * DECODER_DEPTH;
+  end
+  always_comb begin
+    for (int l = 0; l < LANES; l++) begin
+      records_1[l] = {low_1[l][8], high_1[l][10:8], high_1[l][7:0], low_1[l][7:0]};
+      if (compact) records_1[l] = {1'b0, beyond_1 ? extra_1[l] : above_1 ? low_1[l] : high_1[l], 8'd0};
+    end
+  end
 
   // -- stage 0: walk the groups
-  logic sweeping, issue, with_logits;
+  logic sweeping, issue, with_logits, ends;
+  logic [15:0] tile_group;  // being swept, of the tile
   logic [31:0] base_word;  // lane 0's word
   logic [2:0] groups_ahead;
   logic group_written;
   assign issue = sweeping && (!with_logits || 32'(groups_ahead) < GROUPS_AHEAD);
   assign waiting = sweeping && !issue;
   assign logit_enable  = issue;
-  assign logit_address = group;
+  assign logit_address = tile_group;
 
   always_ff @(posedge clk) begin
     if (rst) begin
@@ -109,16 +157,21 @@ module decoder_sweep #(
       groups_ahead <= '0;
     end else begin
       if (start) sweeping <= 1'b1;
-      else if (issue && group == groups - 16'd1) sweeping <= 1'b0;
+      else if (issue && tile_group == groups - 16'd1) sweeping <= 1'b0;
       if (with_logits) groups_ahead <= groups_ahead + 3'(issue) - 3'(group_written);
     end
     if (start) begin
       with_logits <= write_logits;
-      group       <= '0;
-      base_word   <= 32'(ENGINE);
+      ends        <= last;
+      tile_group  <= '0;
+      if (first) begin
+        group     <= '0;
+        base_word <= 32'(ENGINE);
+      end
     end else if (issue) begin
-      group     <= group + 16'd1;
-      base_word <= base_word + 32'(SLOTS);
+      tile_group <= tile_group + 16'd1;
+      group      <= group + 16'd1;
+      base_word  <= base_word + 32'(SLOTS);
     end
   end
 
@@ -160,7 +213,7 @@ module decoder_sweep #(
     // -- stage 3: words come in rising order, so a later one wins only if it is larger
     always_ff @(posedge clk) begin
       if (start) begin
-        lane_valid[l] <= 1'b0;
+        if (first) lane_valid[l] <= 1'b0;
       end else if (valid_3 && in_vocabulary_3
                    && (!lane_valid[l] || $signed(logit_3[l]) > $signed(lane_best[l]))) begin
         lane_valid[l] <= 1'b1;
@@ -191,7 +244,7 @@ module decoder_sweep #(
     end else begin
       was_sweeping <= start || sweeping || valid_1 || valid_2 || valid_3;
       if (start) best_valid <= 1'b0;
-      if (sweep_over) begin
+      if (sweep_over && ends) begin
         picking <= 1'b1;
         picked  <= '0;
       end else if (picking) begin
@@ -236,7 +289,7 @@ module decoder_sweep #(
   logic pack, last_logit;
   assign pack          = !group_empty && !beat_full;
   assign group_written = pack && 32'(packed_lane) == LANES - 1;
-  assign last_logit    = group_written && groups_written == groups - 16'd1;
+  assign last_logit    = group_written && ends && groups_written == groups - 16'd1;
   assign beat_push     = pack && (32'(packed_word) == WORDS - 1 || last_logit);
   always_comb begin
     next_beat = packed_word == '0 ? '0 : partial_beat;
@@ -245,8 +298,8 @@ module decoder_sweep #(
   always_ff @(posedge clk) begin
     if (rst || start) begin
       packed_lane    <= '0;
-      packed_word    <= '0;
       groups_written <= '0;
+      if (rst || first) packed_word <= '0;
     end else if (pack) begin
       partial_beat <= next_beat;
       packed_word  <= beat_push ? '0 : packed_word + 1'b1;

@@ -16,6 +16,7 @@ module egret_core #(
     parameter int unsigned NEURON_DEPTH      = egret_pkg::DEFAULT_NEURON_DEPTH,
     parameter int unsigned ACCUMULATOR_DEPTH = egret_pkg::DEFAULT_ACCUMULATOR_DEPTH,
     parameter int unsigned LOGIT_DEPTH       = egret_pkg::DEFAULT_LOGIT_DEPTH,
+    parameter int unsigned DECODER_DEPTH     = egret_pkg::DEFAULT_DECODER_DEPTH,
     parameter int unsigned POINTER_DEPTH     = egret_pkg::DEFAULT_POINTER_DEPTH,
     parameter int unsigned MAX_BURST_BEATS   = egret_pkg::DEFAULT_MAX_BURST_BEATS,
     parameter int unsigned READS_IN_FLIGHT   = egret_pkg::DEFAULT_READS_IN_FLIGHT
@@ -74,7 +75,7 @@ module egret_core #(
     8'(DECODER_LANES), 8'(egret_pkg::IMAGE_MAX_LAYERS), 8'(ACCUMULATOR_BITS), 8'(BUS_BYTES),
     8'(GAP_BITS), 8'(WEIGHT_BITS), 8'(LANES), 8'(ENGINES)
   };
-  localparam logic [63:0] DECODER_BUILD = {48'd0, 8'(DECODER_GAP_BITS), 8'(DECODER_WEIGHT_BITS)};
+  localparam logic [63:0] DECODER_BUILD = {32'd0, 16'(DECODER_DEPTH - 1), 8'(DECODER_GAP_BITS), 8'(DECODER_WEIGHT_BITS)};
   // Less one each, so that a depth of 65536 fits.
   localparam logic [63:0] LIMITS = {
     16'(POINTER_DEPTH - 1), 16'(LOGIT_DEPTH - 1), 16'(ACCUMULATOR_DEPTH - 1), 16'(NEURON_DEPTH - 1)
@@ -144,9 +145,10 @@ module egret_core #(
   logic [7:0] load_error;
   logic [3:0] layers;
   logic [31:0] vocabulary, decoder_positions;
+  kernel_types_pkg::tiles_t tiles;
   kernel_types_pkg::layer_t [egret_pkg::IMAGE_MAX_LAYERS-1:0] layer;
   logic [egret_pkg::IMAGE_MAX_LAYERS-1:0][15:0] position_base;
-  logic [15:0] decoder_groups, table_plane_beats, table_row_beats;
+  logic [15:0] decoder_groups, tile_pointer_base, tile_pointers, table_plane_beats, table_row_beats;
   logic [ENGINES-1:0][63:0] table_address, columns_address;
   logic [ENGINES-1:0][31:0] columns_beats;
   logic [ENGINES-1:0] mark_done;
@@ -159,8 +161,8 @@ module egret_core #(
   logic [ENGINES-1:0] engine_request_ready, engine_request_valid;
   kernel_types_pkg::request_t engine_request;
   logic [ENGINES-1:0][63:0] engine_request_address;
-  logic clear, run_begin, update_start, update_wave, sweep_start, sweep_token, write_logits;
-  logic [15:0] clear_address;
+  logic clear, run_begin, update_start, update_wave, sweep_start, sweep_bank, sweep_first, sweep_last, write_logits;
+  logic [15:0] clear_address, sweep_groups;
   kernel_types_pkg::layer_t update_layer;
   logic [ENGINES-1:0] update_ready, update_busy, sweep_busy, sweep_waiting, fetch_busy, write_busy, best_valid;
   logic [ENGINES-1:0][31:0] best_logit, best_word;
@@ -203,6 +205,7 @@ module egret_core #(
       .NEURON_DEPTH(NEURON_DEPTH),
       .ACCUMULATOR_DEPTH(ACCUMULATOR_DEPTH),
       .LOGIT_DEPTH(LOGIT_DEPTH),
+      .DECODER_DEPTH(DECODER_DEPTH),
       .POINTER_DEPTH(POINTER_DEPTH)
   ) loader (
       .clk          (loader_clk),
@@ -227,6 +230,9 @@ module egret_core #(
       .position_base,
       .decoder_groups,
       .decoder_positions,
+      .tiles,
+      .tile_pointer_base,
+      .tile_pointers,
       .table_plane_beats,
       .table_row_beats,
       .table_address,
@@ -393,7 +399,7 @@ module egret_core #(
       .ENGINES(ENGINES),
       .BUS_BYTES(BUS_BYTES),
       .CLEAR_DEPTH(CLEAR_DEPTH),
-      .LOGIT_BANK_WORDS(LOGIT_DEPTH / kernel_types_pkg::LOGIT_BANKS * DECODER_LANES)
+      .LOGIT_BANK_GROUPS(LOGIT_DEPTH / kernel_types_pkg::LOGIT_BANKS)
   ) walk (
       .clk,
       .rst,
@@ -417,6 +423,9 @@ module egret_core #(
       .vocabulary,
       .layer,
       .decoder_positions,
+      .tiles,
+      .tile_pointer_base,
+      .tile_pointers,
       .table_row_beats,
       .table_address,
       .request_valid(walk_request_valid),
@@ -436,7 +445,10 @@ module egret_core #(
       .update_busy,
       .run_begin,
       .sweep_start,
-      .sweep_token,
+      .sweep_bank,
+      .sweep_first,
+      .sweep_last,
+      .sweep_groups,
       .write_logits,
       .sweep_busy,
       .best_valid,
@@ -493,6 +505,7 @@ module egret_core #(
         .NEURON_DEPTH(NEURON_DEPTH),
         .ACCUMULATOR_DEPTH(ACCUMULATOR_DEPTH),
         .LOGIT_DEPTH(LOGIT_DEPTH),
+        .DECODER_DEPTH(DECODER_DEPTH),
         .POINTER_DEPTH(POINTER_DEPTH),
         .MAX_BURST_BEATS(MAX_BURST_BEATS),
         .READS_IN_FLIGHT(READS_IN_FLIGHT)
@@ -515,9 +528,12 @@ module egret_core #(
         .update_ready      (update_ready[e]),
         .update_busy       (update_busy[e]),
         .sweep_start,
-        .sweep_token,
+        .sweep_bank,
+        .sweep_first,
+        .sweep_last,
+        .sweep_groups,
         .write_logits,
-        .decoder_groups,
+        .decoder_compact   (decoder_groups > 16'(DECODER_DEPTH)),
         .vocabulary,
         .sweep_busy        (sweep_busy[e]),
         .sweep_waiting     (sweep_waiting[e]),

@@ -20,14 +20,19 @@ package egret_pkg;
   localparam int unsigned DEFAULT_NEURON_DEPTH = 2048;
   // accumulators per lane and bank: sum of 4 * K_l over the even layers, and over the odd layers
   localparam int unsigned DEFAULT_ACCUMULATOR_DEPTH = 1024;
-  localparam int unsigned DEFAULT_LOGIT_DEPTH = 1024;  // decoder rows per decoder lane: K_dec
-  localparam int unsigned DEFAULT_POINTER_DEPTH = 8192;  // column pointers of an image: sum of 2 * H_l + 1
+  // decoder rows of a tile per decoder lane: two tiles of half as many fit at once
+  localparam int unsigned DEFAULT_LOGIT_DEPTH = 1024;
+  // decoder rows per decoder lane with any bias and shift; in compact form twice as many and 64: K_dec
+  localparam int unsigned DEFAULT_DECODER_DEPTH = 1024;
+  // column pointers of an image: sum of 2 * H_l + 1, and H + 1 of the last layer for each tile behind the
+  // first
+  localparam int unsigned DEFAULT_POINTER_DEPTH = 8192;
   localparam int unsigned DEFAULT_MAX_BURST_BEATS = 16;  // longest burst
   localparam int unsigned DEFAULT_READS_IN_FLIGHT = 8;  // bursts requested and not yet complete, per port
 
   // -- model image and result buffers
   localparam logic [31:0] IMAGE_MAGIC = 32'h54524745;
-  localparam int unsigned IMAGE_FORMAT_VERSION = 2;
+  localparam int unsigned IMAGE_FORMAT_VERSION = 3;
   localparam int unsigned IMAGE_HEADER_BYTES = 512;
   localparam int unsigned IMAGE_ALIGNMENT = 64;
   localparam int unsigned IMAGE_MAX_LAYERS = 8;
@@ -50,6 +55,10 @@ package egret_pkg;
   localparam int unsigned THRESHOLD_MINIMUM = 64;
   localparam int unsigned SHIFT_BITS = 4;
   localparam int unsigned LOGIT_BITS = 32;
+  localparam int unsigned COLUMN_POINTER_BITS = 27;
+  localparam int unsigned COMPACT_BIAS_BITS = 8;
+  localparam int unsigned COMPACT_SHIFT_BITS = 3;
+  localparam int unsigned COMPACT_EXTRA_ROWS = 64;
 
   // -- memory ports
   localparam int unsigned AXI_WRITES_IN_FLIGHT = 4;  // bursts without a response, per port
@@ -120,7 +129,8 @@ package egret_pkg;
   localparam int unsigned COUNTER_MACS = 5;
   // cycles of neuron update or decoder sweep with no read outstanding on any engine
   localparam int unsigned COUNTER_UPDATE_CYCLES = 6;
-  localparam int unsigned COUNTER_DECODER_BUILD = 7;  // decoder weight bits, decoder gap bits << 8
+  // decoder weight bits, decoder gap bits << 8, DECODER_DEPTH - 1 << 16
+  localparam int unsigned COUNTER_DECODER_BUILD = 7;
   localparam int unsigned COUNTER_EVENTS = 8;  // events of each layer
   localparam int unsigned COUNTER_BEATS = 16;  // data beats of columns and table rows, of each engine
   // cycles in which the engine had a read outstanding and no data beat arrived

@@ -15,6 +15,7 @@ module engine #(
     parameter int unsigned NEURON_DEPTH      = 2048,
     parameter int unsigned ACCUMULATOR_DEPTH = 1024,
     parameter int unsigned LOGIT_DEPTH       = 1024,
+    parameter int unsigned DECODER_DEPTH     = 1024,
     parameter int unsigned POINTER_DEPTH     = 8192,
     parameter int unsigned MAX_BURST_BEATS   = 16,
     parameter int unsigned READS_IN_FLIGHT   = 8
@@ -42,9 +43,12 @@ module engine #(
     output logic   update_busy,
 
     input  logic               sweep_start,
-    input  logic               sweep_token,    // parity of the token whose logits these are
+    input  logic               sweep_bank,     // where the tile's sums begin
+    input  logic               sweep_first,    // the token's first tile
+    input  logic               sweep_last,
+    input  logic [15:0]        sweep_groups,   // of the tile
     input  logic               write_logits,
-    input  logic [15:0]        decoder_groups,
+    input  logic               decoder_compact,
     input  logic [31:0]        vocabulary,
     output logic               sweep_busy,
     output logic               sweep_waiting,  // for room to write logits
@@ -205,11 +209,11 @@ module engine #(
   );
 
   logic [kernel_types_pkg::LOGIT_BANKS-1:0] logit_enable;
-  logic sweep_logit_enable, swept_token, swept_bank;
+  logic sweep_logit_enable, bank_swept, swept_bank;
   logic [15:0] sweep_logit_address;
   logic [DECODER_LANES-1:0][ACCUMULATOR_BITS-1:0] logit_sum;
-  always_ff @(posedge clk) if (sweep_start) swept_token <= sweep_token;
-  assign swept_bank   = swept_token ^ sweep_logit_address[LOGIT_ADDRESS_BITS];
+  always_ff @(posedge clk) if (sweep_start) bank_swept <= sweep_bank;
+  assign swept_bank   = bank_swept ^ sweep_logit_address[LOGIT_ADDRESS_BITS];
   assign logit_enable = clear ? '1 : sweep_logit_enable ? {swept_bank, !swept_bank} : '0;
   lane_group #(
       .LANES(DECODER_LANES),
@@ -327,13 +331,16 @@ module engine #(
       .LANES(DECODER_LANES),
       .BUS_BYTES(BUS_BYTES),
       .ACCUMULATOR_BITS(ACCUMULATOR_BITS),
-      .LOGIT_DEPTH(LOGIT_DEPTH)
+      .DECODER_DEPTH(DECODER_DEPTH)
   ) decoder (
       .clk               (sweep_clk),
       .rst,
       .start             (sweep_start),
+      .first             (sweep_first),
+      .last              (sweep_last),
+      .groups            (sweep_groups),
+      .compact           (decoder_compact),
       .write_logits,
-      .groups            (decoder_groups),
       .vocabulary,
       .busy              (sweep_busy),
       .waiting           (sweep_waiting),

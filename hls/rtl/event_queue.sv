@@ -44,7 +44,7 @@ module event_queue #(
 
   // -- lists
   logic [ENGINES-1:0][MAX_LAYERS-1:0][15:0] length;
-  logic [ENGINES-1:0][15:0] update_length;  // that of the layer whose update is under way
+  logic [ENGINES-1:0][15:0] update_length, next_length;  // that of the layer whose update is under way, and one more
   logic [MAX_LAYERS-1:0] growing;  // an update may still append
   logic [ENGINES-1:0] read_enable;
   logic [ENGINES-1:0][15:0] read_index;
@@ -57,11 +57,14 @@ module event_queue #(
       length   <= '0;
       growing  <= '0;
       update_length <= '0;
+      for (int e = 0; e < ENGINES; e++) next_length[e] <= 16'd1;
     end else begin
       for (int e = 0; e < ENGINES; e++) begin
-        if (event_valid[e]) length[e][event_layer] <= update_length[e] + 16'd1;
+        if (event_valid[e]) length[e][event_layer] <= next_length[e];
         if (append_start) length[e][append_layer] <= '0;
-        update_length[e] <= event_last ? '0 : update_length[e] + 16'(event_valid[e]);
+        if (event_last) update_length[e] <= '0;
+        else if (event_valid[e]) update_length[e] <= next_length[e];
+        next_length[e] <= event_last ? 16'd1 : next_length[e] + 16'(event_valid[e]);
       end
       if (event_last) growing[event_layer] <= 1'b0;
       if (append_start) growing[append_layer] <= 1'b1;
@@ -141,7 +144,8 @@ module event_queue #(
     end
   end
 
-  // Pointer 2 j is where the forward column of neuron j begins, and pointer 2 j + 1 where its recurrent column does.
+  // Pointer 2 j is where the forward column of neuron j begins, and pointer 2 j + 1 where its recurrent column does; in a
+  // later tile of the decoder, pointer j is where its only column does.
   logic [22:0] offered;
   assign offered       = read_event[offered_engine];
   assign request_valid = offering;
@@ -149,7 +153,7 @@ module event_queue #(
     request                = '0;
     request.kind           = kernel_types_pkg::REQUEST_COLUMN;
     request.destination    = kernel_types_pkg::TO_LANES;
-    request.pointer        = current.pointer_base + {offered[22:8], 1'b0};
+    request.pointer        = current.pointer_base + (current.alone ? {1'b0, offered[22:8]} : {offered[22:8], 1'b0});
     request.value          = offered[7:0];
     request.forward        = current.forward;
     request.recurrent      = current.recurrent;

@@ -16,6 +16,7 @@ module image_loader #(
     parameter int unsigned NEURON_DEPTH      = 2048,
     parameter int unsigned ACCUMULATOR_DEPTH = 1024,
     parameter int unsigned LOGIT_DEPTH       = 1024,
+    parameter int unsigned DECODER_DEPTH     = 1024,
     parameter int unsigned POINTER_DEPTH     = 8192
 ) (
     input logic clk,
@@ -42,8 +43,11 @@ module image_loader #(
     output logic [31:0]                             vocabulary,
     output kernel_types_pkg::layer_t [egret_pkg::IMAGE_MAX_LAYERS-1:0] layer,
     output logic [egret_pkg::IMAGE_MAX_LAYERS-1:0][15:0] position_base,  // of each layer, in every engine
-    output logic [15:0]                             decoder_groups,
+    output logic [15:0]                             decoder_groups,     // rows of a lane
     output logic [31:0]                             decoder_positions,  // decoder_groups * DECODER_LANES
+    output kernel_types_pkg::tiles_t                tiles,
+    output logic [15:0]                             tile_pointer_base,  // index of the second tile's first column pointer
+    output logic [15:0]                             tile_pointers,      // of each tile behind the first
     output logic [15:0]                             table_plane_beats,
     output logic [15:0]                             table_row_beats,
     output logic [ENGINES-1:0][63:0]                table_address,
@@ -58,6 +62,8 @@ module image_loader #(
   localparam int unsigned HEADER_BITS   = $clog2(HEADER_BEATS);
   localparam int unsigned WORD_BITS     = BEAT_SHIFT - 2;  // bits that select a word in a beat
   localparam int unsigned ENGINE_BITS   = ENGINES > 1 ? $clog2(ENGINES) : 1;
+  localparam int unsigned MOST_GROUPS   = 2 * DECODER_DEPTH + egret_pkg::COMPACT_EXTRA_ROWS;
+  localparam int unsigned TILE_WORD     = 20;   // of the header
   localparam int unsigned TABLE_SHIFT   = BEAT_SHIFT - 1;  // int16 entries in a beat, as a shift
   localparam logic [31:0] BUILD_WORD =
       {8'(GAP_BITS), 8'(WEIGHT_BITS), 8'(LANES), 8'(ENGINES)};
@@ -66,7 +72,7 @@ module image_loader #(
   };
 
   initial begin
-    if (ACCUMULATOR_DEPTH > 32768 || LOGIT_DEPTH > 32768) $error("image_loader: its counts of accumulators and groups have 16 bits");
+    if (ACCUMULATOR_DEPTH > 32768 || MOST_GROUPS > 65535) $error("image_loader: its counts of accumulators and groups have 16 bits");
   end
 
   typedef enum logic [4:0] {
@@ -78,6 +84,7 @@ module image_loader #(
     CHECK_LAYER,       // words 8 to 15
     COUNT_GROUPS,      // of the layer: a round of SLOTS neurons per cycle
     STORE_LAYER,
+    CHECK_TILE,        // word 20
     COUNT_WORDS,       // of the decoder, likewise: DECODER_SLOTS words
     MEASURE_ROW,       // of the table
     MULTIPLY_TABLE,    // the two halves of the product
@@ -106,7 +113,7 @@ module image_loader #(
   end
   always_comb begin
     case (state)
-      CHECK_FIXED, CHECK_LAYER, COUNT_GROUPS, STORE_LAYER, COUNT_WORDS, CHECK_ENGINE, MEASURE_SECTION:
+      CHECK_FIXED, CHECK_LAYER, COUNT_GROUPS, STORE_LAYER, CHECK_TILE, COUNT_WORDS, CHECK_ENGINE, MEASURE_SECTION:
         settling = 1'b1;
       default: settling = 1'b0;
     endcase
@@ -152,10 +159,14 @@ module image_loader #(
   logic bank;
   logic counted, no_room;  // no_room: the next group would not fit the engines' memories
   logic words_counted, too_many_words, too_many_pointers;
+  logic [15:0] tile_rows;  // groups in the tile being counted
+  logic tile_full, no_room_for_tile;
   always_ff @(posedge clk) begin
     counted           <= uncounted <= 32'(SLOTS);
     words_counted     <= uncounted <= 32'(DECODER_SLOTS);
-    too_many_words    <= groups > 16'(LOGIT_DEPTH - 1);
+    too_many_words    <= groups > 16'(MOST_GROUPS - 1);
+    tile_full         <= tile_rows == tiles.groups;
+    no_room_for_tile  <= pointers + 18'(tile_pointers) > 18'(POINTER_DEPTH);
     too_many_pointers <= next_pointers > 18'(POINTER_DEPTH);
     // Layer 0 may take half of the positions only: two of its table rows are held.
     no_room <= NEURON_DEPTH < LANES || positions > 17'(NEURON_DEPTH - LANES)
@@ -247,11 +258,10 @@ module image_loader #(
         CHECK_LAYER: begin
           uncounted <= word;
           groups    <= '0;
-          neurons   <= word[15:0];
+          if (index != layers) neurons <= word[15:0];  // those of the last layer stay
           if (index == layers) begin
-            uncounted         <= vocabulary;
-            decoder_positions <= '0;
-            state             <= COUNT_WORDS;
+            word_index <= 7'(TILE_WORD);
+            state      <= CHECK_TILE;
           end else if (word == '0) begin
             fail(egret_pkg::ERROR_BAD_IMAGE);
           end else if (word > 32'd65535) begin
@@ -285,23 +295,42 @@ module image_loader #(
           if (too_many_pointers) begin
             fail(egret_pkg::ERROR_LIMIT);
           end else if (index + 4'd1 == 4'(egret_pkg::IMAGE_MAX_LAYERS)) begin
-            uncounted         <= vocabulary;
-            groups            <= '0;
-            decoder_positions <= '0;
-            state             <= COUNT_WORDS;
+            word_index <= 7'(TILE_WORD);
+            state      <= CHECK_TILE;
           end else begin
             state <= CHECK_LAYER;
           end
         end
 
+        CHECK_TILE: begin
+          uncounted            <= vocabulary;
+          groups               <= '0;
+          tile_rows            <= '0;
+          decoder_positions    <= '0;
+          tiles.count        <= 16'd1;
+          tiles.groups  <= word[15:0];
+          tile_pointer_base <= pointers[15:0];
+          tile_pointers <= neurons + 16'd1;
+          state                <= COUNT_WORDS;
+          if (word == '0) fail(egret_pkg::ERROR_BAD_IMAGE);
+          else if (word > 32'(LOGIT_DEPTH)) fail(egret_pkg::ERROR_LIMIT);
+        end
+
         COUNT_WORDS: begin
           uncounted         <= uncounted - 32'(DECODER_SLOTS);
           groups            <= groups + 16'd1;
+          tile_rows         <= tile_rows + 16'd1;
           decoder_positions <= decoder_positions + 32'(DECODER_LANES);
-          if (too_many_words) begin
+          if (tile_full) begin  // here another begins
+            tile_rows     <= 16'd1;
+            tiles.count <= tiles.count + 16'd1;
+            pointers      <= pointers + 18'(tile_pointers);
+          end
+          if (too_many_words || (tile_full && no_room_for_tile)) begin
             fail(egret_pkg::ERROR_LIMIT);
           end else if (words_counted) begin
-            decoder_groups <= groups + 16'd1;
+            decoder_groups           <= groups + 16'd1;
+            tiles.last_groups <= tile_full ? 16'd1 : tile_rows + 16'd1;
             // a plane of the table: int16 entries for the positions of layer 0
             table_plane_beats <= (16'(layer0_positions) + 16'((1 << TABLE_SHIFT) - 1)) >> TABLE_SHIFT;
             state <= MEASURE_ROW;
@@ -349,7 +378,9 @@ module image_loader #(
         MEASURE_SECTION: begin
           section_offset   <= word;
           section_bytes    <= {section_beats[31-BEAT_SHIFT:0], {BEAT_SHIFT{1'b0}}};
-          section_too_long <= section_beats[47:32-BEAT_SHIFT] != '0;
+          // A pointer to the end of the columns has all its bits, and is not the one that means more.
+          section_too_long <= section_beats[47:32-BEAT_SHIFT] != '0
+                              || (field == 3'd6 && section_beats >= 48'((64'd1 << egret_pkg::COLUMN_POINTER_BITS) - 64'd1));
           state            <= ADD_SECTION;
         end
 

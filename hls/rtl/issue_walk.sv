@@ -1,5 +1,6 @@
 // The issue walk: asks the engines for what a run reads, in the order in which it is needed. Per wave that is [the next
-// token's table row], then for each layer its events as they fire, and a mark behind them.
+// token's table row], then for each layer its events as they fire, and a mark behind them. The last layer's events are
+// played once for each tile of the decoder, with a mark behind each.
 //
 // A batch ends by asking, for the last token of each layer, for forward columns only, and begins by playing all layers'
 // lists for their recurrent columns: what a command leaves behind is events, not sums. When generating, each token is a
@@ -7,7 +8,8 @@
 // sweep, or, where there are few words, layer by layer while the layer above is being updated.
 module issue_walk #(
     parameter int unsigned ENGINES   = 2,
-    parameter int unsigned BUS_BYTES = 8
+    parameter int unsigned BUS_BYTES = 8,
+    parameter int unsigned LOGIT_BANK_GROUPS = 512  // decoder rows of a lane whose sums a bank holds
 ) (
     input logic clk,
     input logic rst,
@@ -23,8 +25,9 @@ module issue_walk #(
     input logic [2:0]                last_layer,
     input logic [31:0]               vocabulary,
     input kernel_types_pkg::layer_t [egret_pkg::IMAGE_MAX_LAYERS-1:0] layer,
-    input logic [31:0]               decoder_positions,
-    input logic                      decoder_in_one_bank,
+    input kernel_types_pkg::tiles_t  tiles,
+    input logic [15:0]               tile_pointer_base,
+    input logic [15:0]               tile_pointers,
     input logic [15:0]               table_row_beats,
     input logic [ENGINES-1:0][63:0]  table_address,
 
@@ -33,10 +36,11 @@ module issue_walk #(
     output kernel_types_pkg::request_t request,
     output logic [ENGINES-1:0][63:0]   request_address,
     input  logic                       request_ready,
-    output logic                       mark_taken,       // a mark has been asked for,
-    output logic                       mark_of_decoder,  // and is the end of what the decoder sweeps
+    output logic                       mark_taken,       // a mark has been asked for:
+    output logic                       mark_of_layer,    // the end of what a layer's events feed, or of a table row,
+    output logic                       mark_of_decoder,  // and that of a tile of the decoder
     input  logic                       update_begun,     // an update has begun that has not been played yet
-    input  logic                       swept,            // a decoder sweep is over
+    input  logic                       swept,            // a tile's sweep is over
     output logic                       play_start,
     output kernel_types_pkg::play_t    play,
     input  logic                       play_busy,
@@ -71,11 +75,13 @@ module issue_walk #(
     WAVE,
     EVENTS,
     EVENTS_MARK,
+    TILE,          // the last layer's events once more, for the next tile of the decoder
     REPLAY_EARLY   // a generated token: the recurrent columns of the layer just played, for the next token
   } state_e;
   state_e state, after_replay, after_mark;
 
   logic parity, tokens_follow, wave_ends, batch_ends;
+  logic tiles_follow;    // of the decoder, behind the one being fetched
   logic [2:0] wave_layer, low, unused_previous_high;
   logic restart, advance;
   logic [2:0] replay_layer;
@@ -83,6 +89,7 @@ module issue_walk #(
   logic short_sweep, replay_early;
   logic batch_begins;    // the token being fetched is the first of a batch
   logic [31:0] chunks_left;    // still to ask for
+  logic chunks_remain;         // at least one
   logic [63:0] chunk_address;  // of the next chunk
   logic more_tokens;
   logic [31:0] issued_tokens;  // whose table row is asked for
@@ -93,9 +100,9 @@ module issue_walk #(
   assign issued_position = issued_tokens[23:0];
   assign record_token    = tokens_under_way[record_number];
 
-  // A sweep of this many words in an engine (and the argmax after it) is worth keeping all recurrent columns for.
-  localparam int unsigned SHORT_SWEEP_WORDS = 1024;
-  always_ff @(posedge clk) short_sweep <= decoder_positions < SHORT_SWEEP_WORDS;
+  // A last sweep of this many groups (and the argmax after it) is worth keeping all recurrent columns for.
+  localparam int unsigned SHORT_SWEEP_GROUPS = 128;
+  always_ff @(posedge clk) short_sweep <= tiles.last_groups < 16'(SHORT_SWEEP_GROUPS);
   assign replay_early = generating && short_sweep && more_tokens;
 
   logic token_too_large;
@@ -116,7 +123,7 @@ module issue_walk #(
   end
 
   assign restart = running && state == BATCH_MARK && request_ready;
-  assign advance = running && state == EVENTS_MARK && !play_busy && request_ready;
+  assign advance = running && state == EVENTS_MARK && !play_busy && request_ready && !tiles_follow;
   wavefront wave (
       .clk,
       .restart      (restart),
@@ -140,15 +147,17 @@ module issue_walk #(
       issued_tokens <= '0;
       batch_begins  <= 1'b1;
       // generating reads one token only, and with it its chunk
+      chunks_remain <= 1'b1;
       chunks_left   <= generating ? 32'd1 : 32'((33'(token_count) + 33'd15) >> 4);
     end else if (running) begin
       case (state)
         CHUNK:
-          if (chunks_left == '0 || !chunk_room) begin
+          if (!chunks_remain || !chunk_room) begin
             state <= replay_due ? REPLAY : TOKEN;
           end else if (!play_busy && request_ready) begin
-            chunks_left <= chunks_left - 32'd1;
-            state       <= replay_due ? REPLAY : TOKEN;
+            chunks_left   <= chunks_left - 32'd1;
+            chunks_remain <= chunks_left != 32'd1;
+            state         <= replay_due ? REPLAY : TOKEN;
           end
 
         REPLAY:
@@ -195,7 +204,9 @@ module issue_walk #(
         EVENTS: if (play_start) state <= EVENTS_MARK;
 
         EVENTS_MARK:
-          if (advance) begin
+          if (tiles_follow) begin
+            if (!play_busy && request_ready) state <= TILE;
+          end else if (advance) begin
             state <= replay_early ? REPLAY_EARLY : after_mark;
             after_replay <= after_mark;
             replay_layer <= replay_early ? wave_layer : '0;
@@ -204,6 +215,8 @@ module issue_walk #(
               replay_due   <= !replay_early;
             end
           end
+
+        TILE: if (play_start) state <= EVENTS_MARK;
 
         REPLAY_EARLY:
           if (!play_busy) begin
@@ -220,7 +233,7 @@ module issue_walk #(
   assign from_memory   = !generating || issued_tokens == '0;
   assign token_take    = running && state == TOKEN && from_memory && token_valid;
   assign argmax_take   = running && state == TOKEN && !from_memory && argmax_valid;
-  assign chunk_request = running && state == CHUNK && chunks_left != '0 && chunk_room && !play_busy
+  assign chunk_request = running && state == CHUNK && chunks_remain && chunk_room && !play_busy
                          && request_ready;
 
   stepping_address chunks (
@@ -248,14 +261,30 @@ module issue_walk #(
     end
   end
 
-  // Tokens whose decoder events are being fetched, or whose sums are not swept.
+  // Tiles of the decoder that are being fetched, or whose sums are not swept, and where the next one's go.
   logic [1:0] logit_banks_used;
-  logic feeds_decoder, logit_bank_free;
+  logic logit_bank, logit_bank_free, tile_in_one_bank;
+  logic feeds_decoder, tile_start;
+  logic [15:0] tile;          // after the first: which
+  logic [15:0] tile_pointer;  // where its pointers begin
   assign feeds_decoder   = wave_layer == last_layer;
-  assign logit_bank_free = !logit_banks_used[1] && (decoder_in_one_bank || !logit_banks_used[0]);
+  assign logit_bank_free = !logit_banks_used[1] && (tile_in_one_bank || !logit_banks_used[0]);
+  assign tile_start      = play_start && (state == TILE || (state == EVENTS && feeds_decoder));
   always_ff @(posedge clk) begin
-    if (rst || run_begin) logit_banks_used <= '0;
-    else logit_banks_used <= logit_banks_used + 2'(play_start && state == EVENTS && feeds_decoder) - 2'(swept);
+    tile_in_one_bank <= tiles.groups <= 16'(LOGIT_BANK_GROUPS);
+    if (rst || run_begin) begin
+      logit_banks_used <= '0;
+      logit_bank       <= 1'b0;
+      tiles_follow     <= 1'b0;
+    end else begin
+      logit_banks_used <= logit_banks_used + 2'(tile_start) - 2'(swept);
+      if (tile_start) begin
+        logit_bank   <= tile_in_one_bank && !logit_bank;
+        tile         <= state == TILE ? tile + 16'd1 : 16'd1;
+        tile_pointer <= state == TILE ? tile_pointer + tile_pointers : tile_pointer_base;
+        tiles_follow <= (state == TILE ? tile + 16'd1 : 16'd1) != tiles.count;
+      end
+    end
   end
 
   // The events of a layer and wave go to the next wave's sums, forward to the layer above and back to its own. At the
@@ -265,18 +294,19 @@ module issue_walk #(
   assign played_layer = layer_list[replay ? replay_layer : wave_layer];
   assign to_wave      = replay ? replay_layer[0] : !parity;  // layer l has the first token in wave l
   assign play_start   = running && !play_busy
-                        && (replay || (state == EVENTS && update_begun && (!feeds_decoder || logit_bank_free)));
+                        && (replay || (state == TILE && logit_bank_free)
+                            || (state == EVENTS && update_begun && (!feeds_decoder || logit_bank_free)));
   always_comb begin
     play.layer          = played_layer.layer;
-    play.pointer_base   = played_layer.pointer_base;
+    play.pointer_base   = state == TILE ? tile_pointer : played_layer.pointer_base;
+    play.alone          = state == TILE;
     play.forward        = !replay;
-    play.recurrent      = replay || tokens_follow || wave_layer != low;
+    play.recurrent      = replay || (state != TILE && (tokens_follow || wave_layer != low));
     play.forward_bank   = {1'b0, to_wave, !played_layer.layer[0]};
     play.forward_base   = played_layer.forward_base;
     play.recurrent_bank = {1'b0, to_wave, played_layer.layer[0]};
     play.recurrent_base = played_layer.recurrent_base;
-    // The decoder's banks go by token: the last layer works on token w - last_layer.
-    if (played_layer.last) play.forward_bank = {2'b10, decoder_in_one_bank && (parity ^ last_layer[0])};
+    if (played_layer.last) play.forward_bank = {2'b10, logit_bank};
   end
 
   always_comb begin
@@ -287,7 +317,7 @@ module issue_walk #(
     if (running && !play_busy) begin
       case (state)
         CHUNK: begin
-          request_valid[0]    = chunks_left != '0 && chunk_room;
+          request_valid[0]    = chunks_remain && chunk_room;
           request.destination = kernel_types_pkg::TO_TOKENS;
           request.beats       = 24'(CHUNK_BYTES / BUS_BYTES);
           request_address[0]  = chunk_address;
@@ -310,5 +340,7 @@ module issue_walk #(
 
   assign mark_taken      = request_valid != '0 && request_ready && request.kind == kernel_types_pkg::REQUEST_MARK;
   assign mark_of_decoder = state == EVENTS_MARK && feeds_decoder;
+  // The last layer's events are needed until the last tile has been asked for.
+  assign mark_of_layer   = state != EVENTS_MARK || !tiles_follow;
 
 endmodule

@@ -20,10 +20,10 @@ package kernel_types_pkg;
   } request_e;
 
   // Accumulator banks. A layer's sums for a token are in one of four banks: bit 1 is the parity of the wave that will
-  // sweep them, bit 0 that of the layer. The decoder's (bit 2 set) are in one of two: bit 0 is the parity of the token.
+  // sweep them, bit 0 that of the layer. The decoder's (bit 2 set) are in one of two, in turn: a tile's each time.
   // So what a wave fires is added to the sums of the next wave while its own are being swept, and the next
-  // token's logits while the last one's are being read. A decoder with more rows than a bank takes both, and the
-  // next token's columns wait for the sweep.
+  // tile's logits while the last one's are being read. A tile with more rows than a bank takes both, and the
+  // next one's columns wait for the sweep.
   localparam int unsigned BANK_DECODER_BIT = 2;
   localparam int unsigned LAYER_BANKS      = 4;
   localparam int unsigned LOGIT_BANKS      = 2;
@@ -57,10 +57,18 @@ package kernel_types_pkg;
     logic        last;               // the matrix above is the decoder
   } layer_t;
 
+  // The decoder's rows are cut into tiles, which are fetched and swept one after another.
+  typedef struct packed {
+    logic [15:0] count;
+    logic [15:0] groups;             // rows of a lane, of every tile but the last
+    logic [15:0] last_groups;
+  } tiles_t;
+
   // The events of a layer, to be played as column requests.
   typedef struct packed {
     logic [2:0]  layer;              // whose events
     logic [15:0] pointer_base;
+    logic        alone;              // the forward columns stand alone, a pointer each: a later tile of the decoder
     logic        forward;            // ask for the columns of the matrix above,
     logic        recurrent;          // and for those of the layer's recurrent matrix
     logic [2:0]  forward_bank;

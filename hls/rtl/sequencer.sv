@@ -5,7 +5,7 @@
 //
 //   issue_walk   per wave: [the next token's table row], then for each layer: its events as they fire, mark
 //   update_walk  per wave: for each layer, once what it needs has been accumulated: neuron update
-//   sweep_walk   per token: once its decoder events have been accumulated: decoder sweep, result record
+//   sweep_walk   per tile of the decoder: once a token's events have been accumulated: sweep; per token: result record
 //
 // A mark says that everything asked for before it has been accumulated. Generating cannot overlap tokens, since each is the
 // result of the one before: every token is a run of one token, a *batch*.
@@ -13,7 +13,7 @@ module sequencer #(
     parameter int unsigned ENGINES     = 2,
     parameter int unsigned BUS_BYTES   = 8,
     parameter int unsigned CLEAR_DEPTH = 2048,  // the deepest memory that clearing must walk
-    parameter int unsigned LOGIT_BANK_WORDS = 4096  // words of an engine whose sums a bank holds
+    parameter int unsigned LOGIT_BANK_GROUPS = 512  // decoder rows of a lane whose sums a bank holds
 ) (
     input logic clk,
     input logic rst,
@@ -41,6 +41,9 @@ module sequencer #(
     input  logic [31:0]                     vocabulary,
     input  kernel_types_pkg::layer_t [egret_pkg::IMAGE_MAX_LAYERS-1:0]   layer,
     input  logic [31:0]                     decoder_positions,
+    input  kernel_types_pkg::tiles_t        tiles,
+    input  logic [15:0]                     tile_pointer_base,
+    input  logic [15:0]                     tile_pointers,
     input  logic [15:0]                     table_row_beats,
     input  logic [ENGINES-1:0][63:0]        table_address,
 
@@ -64,7 +67,10 @@ module sequencer #(
     input  logic [ENGINES-1:0]        update_busy,
     output logic                      run_begin,
     output logic                      sweep_start,
-    output logic                      sweep_token,
+    output logic                      sweep_bank,
+    output logic                      sweep_first,
+    output logic                      sweep_last,
+    output logic [15:0]               sweep_groups,
     output logic                      write_logits,
     input  logic [ENGINES-1:0]        sweep_busy,
     input  logic [ENGINES-1:0]        best_valid,
@@ -128,21 +134,20 @@ module sequencer #(
 
   logic [2:0] last_layer;
   logic [31:0] last_token;
-  logic decoder_in_one_bank;
   // Registers later than what they are made from, which changes once per model or command.
-  always_ff @(posedge clk) begin
-    last_layer <= 3'(layers - 4'd1);
-    last_token <= token_count - 32'd1;
-    decoder_in_one_bank <= decoder_positions <= LOGIT_BANK_WORDS;
-  end
-
   logic [31:0] tokens_after_first;  // in a batch
-  assign tokens_after_first = generating ? '0 : last_token;
+  logic command_runs;
+  always_ff @(posedge clk) begin
+    last_layer         <= 3'(layers - 4'd1);
+    last_token         <= token_count - 32'd1;
+    tokens_after_first <= generating ? '0 : token_count - 32'd1;
+    command_runs       <= generating || command == egret_pkg::COMMAND_RUN;
+  end
 
   // -- marks: done by each engine and not yet by all; what each is the end of. A mark counts in the cycle it comes:
   //    on a small network, what is between the last sum and the update that waits for it is what a token costs.
   logic [ENGINES-1:0][3:0] marks;
-  logic all_marked, mark_taken, mark_taken_of_decoder, mark_of_decoder;
+  logic all_marked, mark_taken, mark_taken_of_layer, mark_taken_of_decoder, mark_of_layer, mark_of_decoder;
   always_comb begin
     all_marked = 1'b1;
     for (int e = 0; e < ENGINES; e++) all_marked &= marks[e] != '0 || mark_done[e];
@@ -153,16 +158,16 @@ module sequencer #(
   end
   logic unused_marks_full, unused_marks_empty;
   sync_fifo #(
-      .WIDTH(1),
+      .WIDTH(2),
       .DEPTH(16)
   ) mark_queue (
       .clk,
       .rst      (rst || run_begin),
       .push     (mark_taken),
-      .push_data(mark_taken_of_decoder),
-      .full     (unused_marks_full),  // never: there are fewer layers, and a mark for each
+      .push_data({mark_taken_of_layer, mark_taken_of_decoder}),
+      .full     (unused_marks_full),  // never: there are fewer layers, a mark for each, and two banks for tiles
       .pop      (all_marked && running),
-      .head     (mark_of_decoder),
+      .head     ({mark_of_layer, mark_of_decoder}),
       .empty    (unused_marks_empty)
   );
 
@@ -172,7 +177,8 @@ module sequencer #(
 
   issue_walk #(
       .ENGINES(ENGINES),
-      .BUS_BYTES(BUS_BYTES)
+      .BUS_BYTES(BUS_BYTES),
+      .LOGIT_BANK_GROUPS(LOGIT_BANK_GROUPS)
   ) issue (
       .clk,
       .rst,
@@ -185,8 +191,9 @@ module sequencer #(
       .last_layer,
       .vocabulary,
       .layer,
-      .decoder_positions,
-      .decoder_in_one_bank,
+      .tiles,
+      .tile_pointer_base,
+      .tile_pointers,
       .table_row_beats,
       .table_address,
       .request_valid,
@@ -194,6 +201,7 @@ module sequencer #(
       .request_address,
       .request_ready,
       .mark_taken,
+      .mark_of_layer  (mark_taken_of_layer),
       .mark_of_decoder(mark_taken_of_decoder),
       .update_begun,
       .swept,
@@ -224,8 +232,8 @@ module sequencer #(
       .tokens_after_first,
       .last_layer,
       .layer,
-      .marked       (all_marked),
-      .played       (play_start && play.forward),
+      .marked       (all_marked && mark_of_layer),
+      .played       (play_start && play.forward && !play.alone),
       .update_begun,
       .engines_ready(update_ready == '1),
       .update_start,
@@ -235,7 +243,8 @@ module sequencer #(
 
   sweep_walk #(
       .ENGINES(ENGINES),
-      .BUS_BYTES(BUS_BYTES)
+      .BUS_BYTES(BUS_BYTES),
+      .LOGIT_BANK_GROUPS(LOGIT_BANK_GROUPS)
   ) sweep (
       .clk,
       .rst,
@@ -247,10 +256,13 @@ module sequencer #(
       .results_address,
       .logits_address,
       .decoder_positions,
-      .decoder_in_one_bank,
+      .tiles,
       .decoder_marked(all_marked && running && mark_of_decoder),
       .sweep_start,
-      .sweep_token,
+      .sweep_bank,
+      .sweep_first,
+      .sweep_last,
+      .sweep_groups,
       .swept,
       .sweep_busy,
       .best_valid,
@@ -405,7 +417,7 @@ module sequencer #(
   assign counters_write   = state == COUNT && counters_address != '0 && !counters_misaligned;
 
   // The state is RUN and no fault is known: a register of its own, as half of the kernel waits for it.
-  assign run_begin = state == CHECK && (command == egret_pkg::COMMAND_RUN || generating);
+  assign run_begin = state == CHECK && command_runs;
   assign run_ends  = all_records_taken && everything_idle;
   always_ff @(posedge clk) begin
     if (rst || fault_now) running <= 1'b0;

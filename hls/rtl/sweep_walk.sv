@@ -1,8 +1,9 @@
-// The sweep walk: per token, once its decoder events have been accumulated, starts the engines' decoder sweeps, takes the
-// largest of their logits, and has the token's record and logits written.
+// The sweep walk: per tile of the decoder, once a token's events have been accumulated, starts the engines' sweeps; after
+// the last one takes the largest of their logits, and has the token's record and logits written.
 module sweep_walk #(
     parameter int unsigned ENGINES   = 2,
-    parameter int unsigned BUS_BYTES = 8
+    parameter int unsigned BUS_BYTES = 8,
+    parameter int unsigned LOGIT_BANK_GROUPS = 512  // decoder rows of a lane whose sums a bank holds
 ) (
     input logic clk,
     input logic rst,
@@ -15,11 +16,14 @@ module sweep_walk #(
     input logic [63:0] results_address,
     input logic [63:0] logits_address,
     input logic [31:0] decoder_positions,
-    input logic        decoder_in_one_bank,
+    input kernel_types_pkg::tiles_t tiles,
 
-    input  logic                     decoder_marked,   // the sums of a token's logits are complete
+    input  logic                     decoder_marked,   // the sums of a tile are complete
     output logic                     sweep_start,
-    output logic                     sweep_token,      // parity of the token: which bank to begin in
+    output logic                     sweep_bank,       // which to begin in
+    output logic                     sweep_first,      // the token's first tile
+    output logic                     sweep_last,
+    output logic [15:0]              sweep_groups,     // of the tile
     output logic                     swept,            // a sweep is over
     input  logic [ENGINES-1:0]       sweep_busy,
     input  logic [ENGINES-1:0]       best_valid,
@@ -57,7 +61,7 @@ module sweep_walk #(
   state_e state;
   assign over = state == IDLE;
 
-  logic [3:0] sweeps_due;  // decoder sums complete and not swept
+  logic [3:0] sweeps_due;  // tiles whose sums are complete and not swept
   logic [ENGINE_BITS-1:0] reduced;
   logic best_found;
   logic [31:0] finished_tokens;  // whose record is taken
@@ -67,6 +71,15 @@ module sweep_walk #(
   always_ff @(posedge clk) last_record <= finished_tokens == last_token;
   logic [ENGINES-1:0] logits_pending;
 
+  logic [15:0] tile;
+  logic tile_in_one_bank;
+  assign sweep_first  = tile == '0;
+  assign sweep_groups = sweep_last ? tiles.last_groups : tiles.groups;
+  always_ff @(posedge clk) begin
+    sweep_last       <= tile == tiles.count - 16'd1;
+    tile_in_one_bank <= tiles.groups <= 16'(LOGIT_BANK_GROUPS);
+  end
+
   assign swept = state == BUSY && sweep_busy == '0;
   always_ff @(posedge clk) begin
     if (rst || run_begin) begin
@@ -75,6 +88,8 @@ module sweep_walk #(
       sweeps_due      <= '0;
       argmax_valid    <= 1'b0;
       logits_pending  <= '0;
+      tile            <= '0;
+      sweep_bank      <= 1'b0;
     end else begin
       sweeps_due <= sweeps_due + 4'(decoder_marked) - 4'(sweep_start);
       if (argmax_take) argmax_valid <= 1'b0;
@@ -84,12 +99,17 @@ module sweep_walk #(
           WAIT_MARK: if (sweeps_due != '0) state <= BEGIN_SWEEP;
           BEGIN_SWEEP: begin
             // The sweep and its write job begin together, so that neither is ever left waiting for the other.
-            if (write_logits) logits_pending <= '1;
+            if (write_logits && sweep_first) logits_pending <= '1;
             reduced    <= '0;
             best_found <= 1'b0;
             state      <= BUSY;
           end
-          BUSY: if (swept) state <= REDUCE;
+          BUSY:
+            if (swept) begin
+              tile       <= sweep_last ? '0 : tile + 16'd1;
+              sweep_bank <= tile_in_one_bank && !sweep_bank;
+              state      <= sweep_last ? REDUCE : WAIT_MARK;
+            end
           REDUCE: begin
             reduced <= reduced + 1'b1;
             if (best_valid[reduced]
@@ -116,7 +136,6 @@ module sweep_walk #(
   end
 
   assign sweep_start = running && state == BEGIN_SWEEP;
-  assign sweep_token = decoder_in_one_bank && !generating && finished_tokens[0];
 
   assign logits_job_valid = logits_pending;
   assign logits_job_beats = 24'(((decoder_positions << 2) + 32'(BUS_BYTES - 1)) >> BEAT_SHIFT);

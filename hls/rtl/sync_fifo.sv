@@ -23,23 +23,31 @@ module sync_fifo #(
 
   logic [WIDTH-1:0] memory[DEPTH];
   // One bit more than an address tells a full queue from an empty one.
-  logic [ADDRESS_BITS:0] write_count, read_count;
+  logic [ADDRESS_BITS:0] write_count, read_count, next_write_count, next_read_count;
 
   assign empty = write_count == read_count;
-  assign full  = write_count == (read_count ^ {1'b1, {ADDRESS_BITS{1'b0}}});
   assign head  = memory[read_count[ADDRESS_BITS-1:0]];
 
   always_ff @(posedge clk) begin
     if (push && !full) memory[write_count[ADDRESS_BITS-1:0]] <= push_data;
   end
 
+  always_comb begin
+    next_write_count = write_count;
+    next_read_count  = read_count;
+    if (push && !full) next_write_count = write_count + 1'b1;
+    if (pop && !empty) next_read_count = read_count + 1'b1;
+  end
+  // `full` is a register: half of the kernel waits for that of a request queue.
   always_ff @(posedge clk) begin
     if (rst) begin
       write_count <= '0;
       read_count  <= '0;
+      full        <= 1'b0;
     end else begin
-      if (push && !full) write_count <= write_count + 1'b1;
-      if (pop && !empty) read_count <= read_count + 1'b1;
+      write_count <= next_write_count;
+      read_count  <= next_read_count;
+      full        <= next_write_count == (next_read_count ^ {1'b1, {ADDRESS_BITS{1'b0}}});
     end
   end
 

@@ -67,12 +67,12 @@ module update_walk (
   assign slack_below = 4'(updating_layer) - 4'(low);
   assign slack_above = bank_shared || previous_high < updating_layer
                        ? '0 : 4'(previous_high) - 4'(updating_layer);
-  // Whether few enough are outstanding, and would be if one mark fewer were: registers, which are wrong in the cycle after an
-  // update has started, when nothing is asked of them.
-  logic few_outstanding, few_but_one, known;
-  assign slack             = slack_below + slack_above;
+  // Whether few enough are outstanding, and would be if one mark fewer were: registers, which are wrong in the two cycles after
+  // an update has started, when nothing is asked of them.
+  logic few_outstanding, few_but_one, settled, known;
   assign outstanding_after = outstanding - 4'(marked && running);
   always_ff @(posedge clk) begin
+    slack           <= slack_below + slack_above;
     few_outstanding <= outstanding_after <= slack;
     few_but_one     <= outstanding_after <= slack + 4'd1;
   end
@@ -83,10 +83,12 @@ module update_walk (
   always_ff @(posedge clk) begin
     if (rst || run_begin) begin
       updates_left  <= 1'b1;
+      settled       <= 1'b0;
       known         <= 1'b0;
       begun_batches <= 32'd1;
     end else if (running) begin
-      known <= !update_start;
+      settled <= !update_start;
+      known   <= settled && !update_start;
       if (update_start && batch_ends) begin
         begun_batches <= begun_batches + 32'd1;
         updates_left  <= more_batches;

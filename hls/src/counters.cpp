@@ -15,7 +15,8 @@ constexpr std::uint64_t BUILD = static_cast<std::uint64_t>(ENGINES) | static_cas
                                 static_cast<std::uint64_t>(ACCUMULATOR_BITS) << 40 |
                                 static_cast<std::uint64_t>(IMAGE_MAX_LAYERS) << 48 |
                                 static_cast<std::uint64_t>(DECODER_LANES) << 56;
-constexpr std::uint64_t DECODER_BUILD = DECODER_WEIGHT_BITS | DECODER_GAP_BITS << 8;
+constexpr std::uint64_t DECODER_BUILD = DECODER_WEIGHT_BITS | DECODER_GAP_BITS << 8 |
+                                        static_cast<std::uint64_t>(DECODER_DEPTH - 1) << 16;
 // Less one each, so that a depth of 65536 fits.
 constexpr std::uint64_t LIMITS = static_cast<std::uint64_t>(NEURON_DEPTH - 1) |
                                  static_cast<std::uint64_t>(ACCUMULATOR_DEPTH - 1) << 16 |

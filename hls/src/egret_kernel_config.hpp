@@ -113,6 +113,9 @@
 #ifndef EGRET_LOGIT_DEPTH
 #define EGRET_LOGIT_DEPTH 1024
 #endif
+#ifndef EGRET_DECODER_DEPTH
+#define EGRET_DECODER_DEPTH 1024
+#endif
 #ifndef EGRET_POINTER_DEPTH
 #define EGRET_POINTER_DEPTH 8192
 #endif
@@ -143,8 +146,12 @@ constexpr unsigned DEFAULT_ACCUMULATOR_BITS = 28;  // bits of an accumulator
 constexpr unsigned DEFAULT_NEURON_DEPTH = 2048;
 // accumulators per lane and bank: sum of 4 * K_l over the even layers, and over the odd layers
 constexpr unsigned DEFAULT_ACCUMULATOR_DEPTH = 1024;
-constexpr unsigned DEFAULT_LOGIT_DEPTH = 1024;  // decoder rows per decoder lane: K_dec
-constexpr unsigned DEFAULT_POINTER_DEPTH = 8192;  // column pointers of an image: sum of 2 * H_l + 1
+// decoder rows of a tile per decoder lane: two tiles of half as many fit at once
+constexpr unsigned DEFAULT_LOGIT_DEPTH = 1024;
+// decoder rows per decoder lane with any bias and shift; in compact form twice as many and 64: K_dec
+constexpr unsigned DEFAULT_DECODER_DEPTH = 1024;
+// column pointers of an image: sum of 2 * H_l + 1, and H + 1 of the last layer for each tile behind the first
+constexpr unsigned DEFAULT_POINTER_DEPTH = 8192;
 constexpr unsigned DEFAULT_MAX_BURST_BEATS = 16;  // longest burst
 constexpr unsigned DEFAULT_READS_IN_FLIGHT = 8;  // bursts requested and not yet complete, per port
 
@@ -161,6 +168,7 @@ constexpr unsigned ACCUMULATOR_BITS = EGRET_ACCUMULATOR_BITS;
 constexpr unsigned NEURON_DEPTH = EGRET_NEURON_DEPTH;
 constexpr unsigned ACCUMULATOR_DEPTH = EGRET_ACCUMULATOR_DEPTH;
 constexpr unsigned LOGIT_DEPTH = EGRET_LOGIT_DEPTH;
+constexpr unsigned DECODER_DEPTH = EGRET_DECODER_DEPTH;
 constexpr unsigned POINTER_DEPTH = EGRET_POINTER_DEPTH;
 constexpr unsigned MAX_BURST_BEATS = EGRET_MAX_BURST_BEATS;
 constexpr unsigned READS_IN_FLIGHT = EGRET_READS_IN_FLIGHT;
@@ -176,13 +184,14 @@ static_assert(ACCUMULATOR_BITS >= 20 && ACCUMULATOR_BITS <= 32, "ACCUMULATOR_BIT
 static_assert(NEURON_DEPTH >= 16 && NEURON_DEPTH <= 65536, "NEURON_DEPTH must be 16 to 65536");
 static_assert(ACCUMULATOR_DEPTH >= 16 && ACCUMULATOR_DEPTH <= 32768, "ACCUMULATOR_DEPTH must be 16 to 32768");
 static_assert(LOGIT_DEPTH >= 16 && LOGIT_DEPTH <= 32768, "LOGIT_DEPTH must be 16 to 32768");
+static_assert(DECODER_DEPTH >= 16 && DECODER_DEPTH <= 16384, "DECODER_DEPTH must be 16 to 16384");
 static_assert(POINTER_DEPTH >= 16 && POINTER_DEPTH <= 65536, "POINTER_DEPTH must be 16 to 65536");
 static_assert(MAX_BURST_BEATS >= 1 && MAX_BURST_BEATS <= 256, "MAX_BURST_BEATS must be 1 to 256");
 static_assert(READS_IN_FLIGHT >= 1 && READS_IN_FLIGHT <= 64, "READS_IN_FLIGHT must be 1 to 64");
 
 // -- model image and result buffers
 constexpr std::uint32_t IMAGE_MAGIC = 0x54524745;
-constexpr unsigned IMAGE_FORMAT_VERSION = 2;
+constexpr unsigned IMAGE_FORMAT_VERSION = 3;
 constexpr unsigned IMAGE_HEADER_BYTES = 512;
 constexpr unsigned IMAGE_ALIGNMENT = 64;
 constexpr unsigned IMAGE_MAX_LAYERS = 8;
@@ -205,6 +214,10 @@ constexpr unsigned STATE_FRACTION_BITS = 15;
 constexpr unsigned THRESHOLD_MINIMUM = 64;
 constexpr unsigned SHIFT_BITS = 4;
 constexpr unsigned LOGIT_BITS = 32;
+constexpr unsigned COLUMN_POINTER_BITS = 27;
+constexpr unsigned COMPACT_BIAS_BITS = 8;
+constexpr unsigned COMPACT_SHIFT_BITS = 3;
+constexpr unsigned COMPACT_EXTRA_ROWS = 64;
 
 // -- registers: byte offsets
 // bit 0 AP_START, 1 AP_DONE (clears on read), 2 AP_IDLE, 3 AP_READY (clears on read), 7 AUTO_RESTART, 9
@@ -269,7 +282,8 @@ constexpr unsigned COUNTER_CYCLES = 4;  // kernel cycles of the command
 constexpr unsigned COUNTER_MACS = 5;
 // cycles of neuron update or decoder sweep with no read outstanding on any engine
 constexpr unsigned COUNTER_UPDATE_CYCLES = 6;
-constexpr unsigned COUNTER_DECODER_BUILD = 7;  // decoder weight bits, decoder gap bits << 8
+// decoder weight bits, decoder gap bits << 8, DECODER_DEPTH - 1 << 16
+constexpr unsigned COUNTER_DECODER_BUILD = 7;
 constexpr unsigned COUNTER_EVENTS = 8;  // events of each layer
 constexpr unsigned COUNTER_BEATS = 16;  // data beats of columns and table rows, of each engine
 // cycles in which the engine had a read outstanding and no data beat arrived

@@ -10,7 +10,7 @@ constexpr unsigned WORDS_PER_BEAT = BEAT_BITS / WORD_BITS;
 // Header words (docs/formats.md, section 4).
 constexpr unsigned HEADER_MAGIC = 0, HEADER_VERSION = 1, HEADER_BYTES = 2, HEADER_BUILD = 4, HEADER_BUS = 5;
 constexpr unsigned HEADER_LAYERS = 6, HEADER_VOCABULARY = 7, HEADER_NEURONS = 8;
-constexpr unsigned HEADER_ENGINES = 32, HEADER_ENGINE_WORDS = 8;
+constexpr unsigned HEADER_TILE_ROWS = 20, HEADER_ENGINES = 32, HEADER_ENGINE_WORDS = 8;
 constexpr unsigned ENGINE_POINTERS = 0, ENGINE_POINTER_COUNT = 1, ENGINE_NEURONS = 2, ENGINE_DECODER = 3;
 constexpr unsigned ENGINE_TABLE = 4, ENGINE_COLUMNS = 5, ENGINE_COLUMNS_BEATS = 6;
 
@@ -106,7 +106,10 @@ layers:
     model.layer[l] = layer;
   }
   const std::uint32_t decoder_groups = (model.vocabulary - 1) / WORD_SLOTS + 1;
-  if (decoder_groups > LOGIT_DEPTH) return ERROR_LIMIT;
+  // One tile: a decoder in several is for the RTL.
+  const std::uint32_t tile_rows = header[HEADER_TILE_ROWS];
+  if (tile_rows == 0) return ERROR_BAD_IMAGE;
+  if (tile_rows > LOGIT_DEPTH || decoder_groups > tile_rows) return ERROR_LIMIT;
   model.decoder_groups = decoder_groups;
   model.table_plane_beats = (first_positions + TABLE_ENTRIES - 1) / TABLE_ENTRIES;
   model.table_row_beats = TABLE_PLANES * model.table_plane_beats;
@@ -137,7 +140,8 @@ sections:
                       section_fits(neurons, sizes.positions * RECORD_BEATS, sizes.image_bytes) &&
                       section_fits(decoder, model.decoder_groups * DECODER_LANES, sizes.image_bytes) &&
                       section_fits(table, table_beats, sizes.image_bytes) &&
-                      section_fits(columns, columns_beats, sizes.image_bytes);
+                      section_fits(columns, columns_beats, sizes.image_bytes) &&
+                      columns_beats < (1u << COLUMN_POINTER_BITS) - 1;
     if (!good) return ERROR_BAD_IMAGE;
     offsets.pointers[engine] = pointers;
     offsets.neurons[engine] = neurons;

@@ -42,7 +42,7 @@ class Bench:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.checkpoint = make_checkpoint(case, SEED)
-        self.image = pack(self.checkpoint, case.build)
+        self.image = case.pack(self.checkpoint)
         self.memory = np.zeros(SIZE, dtype=np.uint8)
         self.memory[: self.image.data.size] = self.image.data
         self.model = CsimModel(replace(BOARDS["pynq-z2"], build=case.build), self.memory, BASE)

@@ -15,7 +15,7 @@ VLNV = "egret:hls:egret_kernel:2.0"
 
 # Model image and result buffers
 MAGIC = 0x54524745
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 HEADER_BYTES = 512
 ALIGNMENT = 64
 MAX_LAYERS = 8
@@ -36,6 +36,10 @@ STATE_FRACTION_BITS = 15
 THRESHOLD_MINIMUM = 64
 SHIFT_BITS = 4
 LOGIT_BITS = 32
+COLUMN_POINTER_BITS = 27
+COMPACT_BIAS_BITS = 8
+COMPACT_SHIFT_BITS = 3
+COMPACT_EXTRA_ROWS = 64
 
 REGISTERS: dict[str, tuple[int, int, str]] = {
     # bit 0 AP_START, 1 AP_DONE (clears on read), 2 AP_IDLE, 3 AP_READY (clears on read), 7 AUTO_RESTART, 9
@@ -107,7 +111,7 @@ COUNTERS: dict[str, tuple[int, int]] = {
     "macs": (5, 1),  # multiply-accumulates done: entries with a non-zero weight, all engines
     # cycles of neuron update or decoder sweep with no read outstanding on any engine
     "update_cycles": (6, 1),
-    "decoder_build": (7, 1),  # decoder weight bits, decoder gap bits << 8
+    "decoder_build": (7, 1),  # decoder weight bits, decoder gap bits << 8, DECODER_DEPTH - 1 << 16
     "events": (8, 8),  # events of each layer
     "beats": (16, 8),  # data beats of columns and table rows, of each engine
     "wait_cycles": (24, 8),  # cycles in which the engine had a read outstanding and no data beat arrived
@@ -128,6 +132,7 @@ BUILD_PARAMETERS: dict[str, tuple[int, int, int]] = {
     "neuron_depth": (2048, 16, 65536),
     "accumulator_depth": (1024, 16, 32768),
     "logit_depth": (1024, 16, 32768),
+    "decoder_depth": (1024, 16, 16384),
     "pointer_depth": (8192, 16, 65536),
     "max_burst_beats": (16, 1, 256),
     "reads_in_flight": (8, 1, 64),
@@ -155,6 +160,7 @@ BOARD_PROFILES: dict[str, dict[str, Any]] = {
             "neuron_depth": 2048,
             "accumulator_depth": 1024,
             "logit_depth": 1024,
+            "decoder_depth": 1024,
             "pointer_depth": 8192,
             "max_burst_beats": 16,
             "reads_in_flight": 8,
@@ -188,6 +194,7 @@ BOARD_PROFILES: dict[str, dict[str, Any]] = {
             "neuron_depth": 4096,
             "accumulator_depth": 1024,
             "logit_depth": 1024,
+            "decoder_depth": 1024,
             "pointer_depth": 8192,
             "max_burst_beats": 16,
             "reads_in_flight": 8,
@@ -221,6 +228,7 @@ BOARD_PROFILES: dict[str, dict[str, Any]] = {
             "neuron_depth": 4096,
             "accumulator_depth": 1024,
             "logit_depth": 1024,
+            "decoder_depth": 1024,
             "pointer_depth": 8192,
             "max_burst_beats": 16,
             "reads_in_flight": 8,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from egret.contract import BOARD_PROFILES, BUILD_PARAMETERS
+from egret.contract import BOARD_PROFILES, BUILD_PARAMETERS, COMPACT_EXTRA_ROWS
 from egret.errors import EgretError
 
 
@@ -36,7 +36,9 @@ class Build:
     accumulator_depth: int = _default("accumulator_depth")
     """Accumulators per lane and bank."""
     logit_depth: int = _default("logit_depth")
-    """Decoder rows per decoder lane."""
+    """Decoder rows of a tile per decoder lane."""
+    decoder_depth: int = _default("decoder_depth")
+    """Decoder rows per decoder lane, of all tiles, that may have any bias and shift."""
     pointer_depth: int = _default("pointer_depth")
     """Column pointers of an image."""
     max_burst_beats: int = _default("max_burst_beats")
@@ -72,6 +74,15 @@ class Build:
     def slots(self) -> int:
         """Lanes of all engines together."""
         return self.engines * self.lanes
+
+    @property
+    def most_decoder_rows(self) -> int:
+        """Decoder rows per decoder lane, of all tiles, where their records are compact."""
+        return 2 * self.decoder_depth + COMPACT_EXTRA_ROWS
+
+    def compact(self, words: int) -> bool:
+        """Return whether a decoder of so many words has compact records (docs/formats.md, section 4)."""
+        return words > self.decoder_depth * self.decoder_slots
 
     @property
     def decoder_slots(self) -> int:

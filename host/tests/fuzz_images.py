@@ -69,7 +69,7 @@ def _check_canonical(image: ModelImage, content: UnpackedModel) -> None:
     """Raise Accepted where a section holds other bytes than those that its content, written anew, takes."""
     layout, decoder = image.layout, image.decoder_layout
     for matrix in image.matrices():
-        gates = content.weights(matrix.matrix)[matrix.matrix.column_order()]
+        gates = content.weights(matrix.matrix)[matrix.matrix.column_order(), matrix.of_rows]
         for engine, part in enumerate(encode_columns(gates, matrix.layout)):
             found = image.matrix_columns(engine, matrix)
             if not (

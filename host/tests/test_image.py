@@ -108,8 +108,8 @@ def after(name: str) -> Change:
     ("change", "message"),
     [
         (word(0, 0x12345678), "no Egret model image: it begins with 0x12345678 instead of 0x54524745"),
-        (word(1, 1), "format version 1, and this version of Egret reads 2; pack its checkpoint again"),
-        (word(1, 3), "format version 3, and this version of Egret reads 2; pack its checkpoint again"),
+        (word(1, 2), "format version 2, and this version of Egret reads 3; pack its checkpoint again"),
+        (word(1, 4), "format version 4, and this version of Egret reads 3; pack its checkpoint again"),
         (word(2, lambda total: total + 64), "is truncated: its header says"),
         (word(2, lambda total: total - 64), "has bytes after its end: its header says"),
         (word(4, lambda value: value & ~0xFF), "a build that cannot be: engines is 0"),
@@ -130,13 +130,15 @@ def after(name: str) -> Change:
         (word(9, 70000), "Layer 1 of the image has 70000 neurons"),
         (word(10, 5), "Word 10 of the image's header is 5; it must be zero"),
         (word(7, 0), "no word in its vocabulary"),
+        (word(20, 0), r"A tile of the image's decoder has 0 rows of a lane; 1\.\.\d+ are possible"),
+        (word(20, 99), r"A tile of the image's decoder has 99 rows of a lane"),
         (word(25, 1), "Word 25 of the image's header is 1; it must be zero"),
         (word(32 + 7, 1), "Word 39 of the image's header is 1"),
         (word(32 + 16, 64), "Word 48 of the image's header is 64"),
         (word(127, 1), "Word 127 of the image's header is 1"),
         (
             word(33, lambda count: count + 1),
-            r"Engine 0 of the image has 25 column pointers; its layers need 24",
+            r"Engine 0 of the image has 25 column pointers; its layers and tiles need 24",
         ),
         (word(40, lambda offset: offset + 8), "pointers section is misaligned: its offset .* multiple of 64"),
         (word(18, lambda offset: offset + 4), "metadata section is misaligned"),
@@ -375,7 +377,7 @@ def test_bits_above_the_last_entry_are_refused(matrix: str, build: Build, byte: 
 def test_a_small_file_that_stands_for_gigabytes_is_refused_before_they_are_asked_for() -> None:
     """60 000 neurons without a weight: 11 GB of zeros in a file of 4 MB, which is sound otherwise."""
     layout, decoder = Layout.of(Build(engines=1)), Layout.of_decoder(Build(engines=1))
-    header = ImageHeader.plan(layout, decoder, [60_000], 1, len(b"word"), len(b"{}"), [0])
+    header = ImageHeader.plan(layout, decoder, [60_000], 1, 1, len(b"word"), len(b"{}"), [0])
     image = ModelImage(np.zeros(header.total_bytes, dtype=np.uint8), header)
     image.data[:HEADER_BYTES] = header.to_words().view(np.uint8)
     for section, text in ((header.vocabulary, b"word"), (header.metadata, b"{}")):

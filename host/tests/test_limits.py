@@ -123,8 +123,8 @@ def test_the_command_line_names_what_does_not_fit(
         model
     )
     random = ["random", "-o", str(tmp_path / "x"), "--layers", "8", "--embedding", "4"]
-    assert main([*random, "--vocabulary", "16385"]) == 2
-    said = "The model has 16,385 words, where 16,384 fit (LOGIT_DEPTH). A recipe with `vocabulary = 16384`"
+    assert main([*random, "--vocabulary", "33793"]) == 2
+    said = "The model has 33,793 words, where 33,792 fit (DECODER_DEPTH). A recipe with `vocabulary = 33792`"
     assert said in capsys.readouterr().err
     narrow = replace(BOARDS["pynq-z2"], build=replace(BOARDS["pynq-z2"].build, neuron_depth=16))
     short = tiny(BOARDS["pynq-z2"], 1 << 14)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from egret.checkpoint import Checkpoint
 from egret.errors import EgretError
 from egret.folding import fold_table
+from egret.image.limits import check_build
 from egret.image.model_image import ModelImage
 from egret.image.packer import column_beats, pack
 from egret.installation import CHECKOUT
@@ -63,6 +64,9 @@ class PlainMatrix:
     columns: int
     format: PlainFormat
     base: int
+    step: int = 2
+    """From the first pointer of a column to that of the next."""
+    first_row: int = 0
 
 
 @dataclass
@@ -80,6 +84,7 @@ class PlainImage:
         self.bus_bytes = w[5] & 255
         self.neurons = list(w[8 : 8 + w[6]])
         self.vocabulary = w[7]
+        self.tile_rows = w[20]
 
     def engine_word(self, engine: int, index: int) -> int:
         return self.words[32 + 8 * engine + index]
@@ -98,8 +103,13 @@ class PlainImage:
             name = f"layer{layer}.recurrent_weights"
             result.append(PlainMatrix(name, 3, count, count, self.layers, self.layer_base(layer) + 1))
         last = len(self.neurons) - 1
-        columns, base = self.neurons[last], self.layer_base(last)
-        return [*result, PlainMatrix("decoder_weights", 1, self.vocabulary, columns, self.decoder, base)]
+        columns, base, step, first = self.neurons[last], self.layer_base(last), 2, 0
+        while first < self.vocabulary:  # a tile is so many rows of every lane
+            tile = min(self.tile_rows * self.engines * self.decoder.lanes, self.vocabulary - first)
+            result.append(PlainMatrix("decoder_weights", 1, tile, columns, self.decoder, base, step, first))
+            base = self.layer_base(last + 1) if step == 2 else base + columns + 1
+            step, first = 1, first + tile
+        return result
 
     def beat(self, engine: int, beat: int) -> int:
         start = self.engine_word(engine, 5) + beat * self.bus_bytes
@@ -116,8 +126,8 @@ class PlainImage:
         found: Dense = {}
         for engine in range(self.engines):
             for column in range(matrix.columns):
-                first = self.pointer(engine, matrix.base + 2 * column)
-                end = self.pointer(engine, matrix.base + 2 * column + 1)
+                first = self.pointer(engine, matrix.base + matrix.step * column)
+                end = self.pointer(engine, matrix.base + matrix.step * column + 1)
                 for lane in range(lanes):
                     row = -1
                     for beat in range(first, end):
@@ -125,7 +135,7 @@ class PlainImage:
                         row += 1 + gap
                         if weight != 0:
                             gate, group = divmod(row, groups)
-                            neuron = (group * lanes + lane) * self.engines + engine
+                            neuron = matrix.first_row + (group * lanes + lane) * self.engines + engine
                             assert (gate, neuron, column) not in found
                             found[gate, neuron, column] = weight
         return found
@@ -174,7 +184,8 @@ def builds(draw: st.DrawFn) -> Build:
 
 
 @st.composite
-def packable(draw: st.DrawFn) -> tuple[Checkpoint, Build]:
+def packable(draw: st.DrawFn) -> tuple[Checkpoint, Build, int | None]:
+    """A checkpoint, a build, and how many rows of a lane a tile of the decoder shall have."""
     build = draw(builds())
     sizes: dict[str, Any] = {
         "layers": draw(st.lists(st.integers(1, 30), min_size=1, max_size=4)),
@@ -188,14 +199,15 @@ def packable(draw: st.DrawFn) -> tuple[Checkpoint, Build]:
     checkpoint.decoder_weights = extreme_checkpoint(
         **sizes, weight_bits=build.decoder_weight_bits
     ).decoder_weights
-    return checkpoint, build
+    rows = -(-len(checkpoint.vocabulary) // build.decoder_slots)
+    return checkpoint, build, draw(st.one_of(st.none(), st.integers(1, rows)))
 
 
 @settings(deadline=None, max_examples=100)
 @given(packable())
-def test_unpacking_gives_back_what_was_packed(case: tuple[Checkpoint, Build]) -> None:
-    checkpoint, build = case
-    image = pack(checkpoint, build)
+def test_unpacking_gives_back_what_was_packed(case: tuple[Checkpoint, Build, int | None]) -> None:
+    checkpoint, build, tile_rows = case
+    image = pack(checkpoint, build, tile_rows)
     unpacked = unpack(image)
     assert unpacked.vocabulary == checkpoint.vocabulary
     assert unpacked.description["name"] == checkpoint.name
@@ -230,13 +242,13 @@ def assert_equal(found: np.ndarray | None, expected: np.ndarray) -> None:
 @settings(deadline=None, max_examples=40)
 @given(packable())
 def test_a_plain_reading_finds_every_weight_and_parameter(
-    case: tuple[Checkpoint, Build],
+    case: tuple[Checkpoint, Build, int | None],
 ) -> None:
-    checkpoint, build = case
-    image = pack(checkpoint, build)
+    checkpoint, build, tile_rows = case
+    image = pack(checkpoint, build, tile_rows)
     data = image.data.tobytes()
     plain = PlainImage(data)
-    assert plain.words[0] == 0x54524745 and plain.words[1] == 2 and plain.words[2] == len(data)
+    assert plain.words[0] == 0x54524745 and plain.words[1] == 3 and plain.words[2] == len(data)
     assert plain.words[3] == zlib.crc32(data[:12] + bytes(4) + data[16:])
     assert (plain.engines, plain.bus_bytes) == (build.engines, build.bus_bytes)
     assert plain.layers == PlainFormat(build.engines, build.lanes, build.weight_bits, build.gap_bits)
@@ -250,8 +262,10 @@ def test_a_plain_reading_finds_every_weight_and_parameter(
     text, size = plain.words[18:20]
     assert json.loads(data[text : text + size])["name"] == checkpoint.name
 
-    for position, expected in enumerate(expected_matrices(checkpoint)):
-        assert plain.matrix(position) == expected
+    found: dict[str, Dense] = {}
+    for position, matrix in enumerate(plain.matrices()):
+        found.setdefault(matrix.name, {}).update(plain.matrix(position))
+    assert list(found.values()) == expected_matrices(checkpoint)
     assert_parameters(plain, checkpoint)
 
 
@@ -492,7 +506,6 @@ def limit_case(**sizes: int) -> Build:
             limit_case(accumulator_depth=23),
             r"has 60 neurons in layers 0, 2, .* 50 fit \(ACCUMULATOR_DEPTH\)",
         ),
-        (limit_case(logit_depth=25), r"has 204 words, where 200 fit \(LOGIT_DEPTH\)"),
         (limit_case(pointer_depth=144), r"has 71 neurons in 3 layers, .* 70 fit \(POINTER_DEPTH\)"),
     ],
 )
@@ -504,6 +517,40 @@ def test_models_beyond_a_limit_are_refused_and_those_at_it_are_packed(build: Bui
         pack(checkpoint, build)
     at_limit = {"neuron_depth": 40, "accumulator_depth": 24, "logit_depth": 26, "pointer_depth": 145}
     pack(checkpoint, Build(decoder_lanes=4, **at_limit))
+
+
+def test_a_large_vocabulary_is_compact_and_in_tiles() -> None:
+    """Eight decoder slots: 16 rows of a lane with any bias and shift, 96 with compact ones."""
+    build = Build(decoder_lanes=4, logit_depth=16, decoder_depth=16)
+    loose, compact = (random_checkpoint([5], 2, 769, 0.5, seed=7, compact=flag) for flag in (False, True))
+    with pytest.raises(EgretError, match=r"has 769 words, where 768 fit \(DECODER_DEPTH\)"):
+        pack(compact, build)
+    fits = first_words(compact, 768)
+    image = pack(fits, build)
+    assert (image.header.tile_rows, image.header.tiles) == (8, 12)
+    assert_equal(unpack(image).decoder_weights, fits.decoder_weights)
+    with pytest.raises(EgretError, match=r"where there are more than 128 words, a bias is a multiple of 256"):
+        pack(first_words(loose, 129), build)
+    assert pack(first_words(loose, 128), build).header.tiles == 1
+    # Eleven pointers of the layer, six of each tile behind the first.
+    with pytest.raises(EgretError, match=r"has 77 pointers to columns, of 12 tiles .*, where 76 fit"):
+        pack(fits, replace(build, pointer_depth=76))
+    pack(fits, replace(build, pointer_depth=77))
+    one_tile = pack(first_words(loose, 256), Build(decoder_lanes=4))
+    with pytest.raises(EgretError, match=r"tiles of 32 rows; this kernel takes 16 \(LOGIT_DEPTH\)"):
+        check_build(one_tile, replace(build, decoder_depth=32))
+
+
+def first_words(checkpoint: Checkpoint, words: int) -> Checkpoint:
+    """Return the network with the first words only."""
+    return replace(
+        checkpoint,
+        vocabulary=checkpoint.vocabulary[:words],
+        embedding=checkpoint.embedding[:words],
+        decoder_weights=checkpoint.decoder_weights[:words],
+        decoder_fraction_bits=checkpoint.decoder_fraction_bits[:words],
+        decoder_bias=checkpoint.decoder_bias[:words],
+    )
 
 
 def test_layer_0_may_take_half_of_the_neuron_positions() -> None:

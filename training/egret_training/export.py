@@ -54,7 +54,7 @@ def to_checkpoint(
         decoder_weights=_integers(decoder_weights / decoder_units, np.int8),
         decoder_fraction_bits=_fraction_bits(decoder_units.reshape(-1)),
         decoder_bias=_integers(
-            arithmetic.stored_sum(exact.decoder_bias) / arithmetic.stored_sum.unit, np.int16
+            exact.quantize_decoder_bias(exact.decoder_bias) / arithmetic.stored_sum.unit, np.int16
         ),
     )
     checkpoint.validate()

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from egret.image.layout import best_tile_rows
 from egret.matrices import DECODER, Matrix
 from egret_training.masks import gap_aware_mask, lane_balanced_mask, largest_mask
 from egret_training.model import EgruLanguageModel
-from egret_training.recipe import Pruning
+from egret_training.recipe import KERNEL, Pruning
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,13 @@ def draw_mask(weights: Tensor, sparsity: float, constraint: Constraint) -> Tenso
     """Return which of [gates, rows, columns] to keep under a constraint, bool of the same shape."""
     if constraint.anywhere:
         return largest_mask(weights, sparsity)
+    if constraint.matrix.kind == DECODER:  # packed in tiles, whose columns are apart
+        step = best_tile_rows(-(-weights.shape[1] // constraint.slots), KERNEL.logit_depth) * constraint.slots
+        return torch.cat([_draw(tile, sparsity, constraint) for tile in weights.split(step, dim=1)], dim=1)
+    return _draw(weights, sparsity, constraint)
+
+
+def _draw(weights: Tensor, sparsity: float, constraint: Constraint) -> Tensor:
     if constraint.gap_bits is None:
         return lane_balanced_mask(weights, sparsity, constraint.slots)
     order = torch.tensor(constraint.matrix.column_order(weights.shape[0]), device=weights.device)

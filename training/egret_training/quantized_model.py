@@ -21,6 +21,7 @@ from egret_training.quantizers import (
     WEIGHT_BITS,
     ActivationQuantizer,
     CellQuant,
+    CompactSumQuant,
     EventQuant,
     GateInputQuant,
     NarrowDecoderQuantizer,
@@ -30,6 +31,7 @@ from egret_training.quantizers import (
     embedding_quantizer,
     row_weight_quant,
 )
+from egret_training.recipe import KERNEL
 
 EMBEDDING_FRACTION_BITS = 6
 """An embedding trained from the spread it starts with has less than one value in a thousand beyond +-2."""
@@ -202,6 +204,13 @@ class QuantizedEgruLanguageModel(EgruLanguageModel):
             else WeightQuantizer(row_weight_quant(WEIGHT_BITS), shape.vocabulary, sizes[-1])
         )
 
+        # What the boards' kernels hold of so many words' biases.
+        self.quantize_decoder_bias: nn.Module = (
+            ActivationQuantizer(CompactSumQuant)
+            if KERNEL.compact(shape.vocabulary)
+            else self.arithmetic.stored_sum
+        )
+
     @classmethod
     def of(cls, model: EgruLanguageModel) -> QuantizedEgruLanguageModel:
         """Return a quantised model with a copy of the parameters of `model`."""
@@ -222,7 +231,7 @@ class QuantizedEgruLanguageModel(EgruLanguageModel):
     def decoder(self) -> tuple[Tensor, Tensor]:
         """As in float; training does not round logits (their unit, 2^-11, is below what it resolves)."""
         weights, _ = self.quantize_decoder(self.decoder_weights)
-        return weights, self.arithmetic.stored_sum(self.decoder_bias)
+        return weights, self.quantize_decoder_bias(self.decoder_bias)
 
 
 class ExactEvaluation:

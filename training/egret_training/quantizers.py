@@ -23,7 +23,7 @@ from brevitas.quant.solver.act import ActQuantSolver
 from torch import Tensor, nn
 
 from egret.checkpoint import FRACTION_BITS_MAXIMUM, FRACTION_BITS_MINIMUM
-from egret.contract import WEIGHT_BITS
+from egret.contract import COMPACT_BIAS_BITS, WEIGHT_BITS
 
 
 class RoundHalfUp(brevitas.jit.ScriptModule):
@@ -95,6 +95,13 @@ class StoredSumQuant(_FixedPoint, IntQuant, ActQuantSolver):
 
     float_to_int_impl = RoundHalfUp
     bit_width, min_val, max_val = 16, -16.0, 16.0
+
+
+class CompactSumQuant(_FixedPoint, IntQuant, ActQuantSolver):
+    """Biases of words where there are many: the high byte of StoredSumQuant's 16 bits."""
+
+    float_to_int_impl = RoundHalfUp
+    bit_width, min_val, max_val = COMPACT_BIAS_BITS, -16.0, 16.0
 
 
 class GateInputQuant(_FixedPoint, IntQuant, ActQuantSolver):

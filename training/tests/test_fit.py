@@ -58,8 +58,8 @@ def test_a_board_that_will_not_run_the_model_is_named_with_what_fits() -> None:
     [
         (
             recipe([64]),
-            16_385,
-            "16,385 words, where 16,384 fit (LOGIT_DEPTH). `vocabulary = 16384` would fit.",
+            33_793,
+            "33,793 words, where 33,792 fit (DECODER_DEPTH). `vocabulary = 33792` would fit.",
         ),
         (recipe([64], decoder_weight_bits=8), 99, "`decoder_weight_bits = 4` would fit."),
         (recipe([2041]), 99, "2,041 neurons in layer 0, where 2,040 fit"),

@@ -10,6 +10,7 @@ import torch
 
 from egret.arithmetic import round_shift
 from egret.checkpoint import Checkpoint
+from egret.image.packer import pack
 from egret.installation import CHECKOUT
 from egret.reference.model import ReferenceModel
 from egret_training.data import load_corpus
@@ -27,7 +28,7 @@ from egret_training.quantizers import (
     SumQuant,
     WeightQuantizer,
 )
-from egret_training.recipe import Pruning
+from egret_training.recipe import KERNEL, Pruning
 
 SHIPPED = sorted((CHECKOUT / "models").glob("ptb-*.npz"))
 
@@ -121,6 +122,18 @@ def test_a_narrow_decoder_gives_the_integers_of_the_reference_and_survives_expor
     assert_same_checkpoint(to_checkpoint(from_checkpoint(checkpoint), vocabulary, "test", {}), checkpoint)
     tokens = np.random.default_rng(bits).integers(97, size=200).astype(np.uint32)
     assert_same_integers(model, vocabulary, tokens, 90, f"{bits} bits")
+
+
+def test_a_large_vocabulary_gets_biases_that_a_kernel_holds():
+    words = KERNEL.decoder_depth * KERNEL.decoder_slots + 1
+    model = random_model(6, [9], words, embedding=2, decoder_bits=KERNEL.decoder_weight_bits)
+    with torch.no_grad():
+        model.embedding.div_(16)
+    vocabulary = [f"w{i}" for i in range(words)]
+    checkpoint = to_checkpoint(model, vocabulary, "test", {})
+    assert (checkpoint.decoder_bias % 256 == 0).all() and np.unique(checkpoint.decoder_bias).size > 50
+    assert pack(checkpoint, KERNEL).header.tiles == 3
+    assert_same_integers(model, vocabulary, np.arange(20, dtype=np.uint32), 10, "large vocabulary")
 
 
 def test_layers_of_four_bits_give_the_integers_of_the_reference_and_survive_export():

@@ -19,7 +19,8 @@ def block_memories(build: dict[str, int]) -> tuple[str, ...]:
                 for bank in range(banks)
             ]
         paths += [
-            f"{place}.decoder.records",
+            f"{place}.decoder.high_records",
+            f"{place}.decoder.low_records",
             f"{place}.update.records",
             f"{place}.update.states",
             f"{place}.update.sigmoid",

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from egret.account.matrices import SECTIONS, section_of
 from egret.image.model_image import ModelImage
 from egret.image.packer import column_beats
-from egret.matrices import RECURRENT
+from egret.matrices import RECURRENT, Matrix
 from egret.reference.model import Trace
 
 Fired = npt.NDArray[np.bool_]
@@ -39,12 +39,12 @@ def fetched_beats(
     """
     beats = np.zeros((fired[0].shape[0], image.layout.engines, len(SECTIONS)), dtype=np.int64)
     beats[:, :, 0] = image.table_row_beats()
-    per_column = column_beats(image)
-    for matrix in image.matrices():
+    for name, per_column in column_beats(image).items():
+        matrix = Matrix.named(name)
         active = fired[matrix.source]
-        if matrix.matrix.kind == RECURRENT:
+        if matrix.kind == RECURRENT:
             first = np.zeros_like(active[:1]) if before is None else before[matrix.source][np.newaxis]
             active = np.concatenate([first, active[:-1]])
-        section = SECTIONS.index(section_of(matrix.matrix))
-        beats[:, :, section] += active.astype(np.int64) @ per_column[matrix.name].T
+        section = SECTIONS.index(section_of(matrix))
+        beats[:, :, section] += active.astype(np.int64) @ per_column.T
     return beats

@@ -67,16 +67,20 @@ def account_matrices(image: ModelImage, activity: Sequence[float]) -> tuple[Matr
             "The image's metadata does not say how many weights its model has; pack it anew."
         ) from error
     beats = column_beats(image)
+    weights = dict.fromkeys(beats, 0)
+    for matrix in image.matrices():  # the decoder's tiles are one matrix
+        weights[matrix.name] += matrix.weights
+    matrices = {matrix.name: matrix for matrix in image.matrices()}
     fetched = tuple(
         MatrixAccount(
             name=matrix.name,
-            weights=matrix.weights,
+            weights=weights[matrix.name],
             nonzeros=counts[matrix.name],
             activity=matrix.matrix.activity(activity),
             beats_per_token=float(beats[matrix.name].sum()) * matrix.matrix.activity(activity),
             layout=matrix.layout,
         )
-        for matrix in image.matrices()
+        for matrix in matrices.values()
     )
     folded = MatrixAccount(
         name=FOLDED.name,

@@ -25,6 +25,8 @@ NETWORKS = {
     **{f"2x{size}": recurrent_network([size, size], f"2x{size}") for size in (64, 256, 768, 1350)},
     # The language model of Mukherji et al. 2023, with the Penn Treebank's vocabulary.
     "paper": Network("paper", (1350, 1350, 750), 750, 10_000, prune_decoder=True),
+    # As many words as WikiText-2 has, with layers whose folded table a board still holds.
+    "wikitext-2": Network("wikitext-2", (512, 512), 512, 33_278, prune_decoder=True),
 }
 
 REALISED = 0.95
@@ -73,7 +75,7 @@ class Preset:
     sweeps: tuple[Sweep, ...] = field(default=())
 
 
-SIZES = tuple(NETWORKS)
+SIZES = ("2x64", "2x256", "2x768", "2x1350", "paper")
 
 PRESETS = {
     "quick": Preset(
@@ -91,6 +93,13 @@ PRESETS = {
         (
             Sweep(("2x768", "paper"), (1.0, 0.1), modes=BOTH, machine=PYNQ_Z2),
             Sweep(("2x768", "paper"), (1.0, 0.1), modes=BOTH, machine=ULTRA96_V2),
+        ),
+    ),
+    "vocabulary": Preset(
+        "33 278 words, whose decoder is in tiles, on both boards with their own memories",
+        (
+            Sweep(("wikitext-2",), modes=BOTH, machine=PYNQ_Z2),
+            Sweep(("wikitext-2",), modes=BOTH, machine=ULTRA96_V2),
         ),
     ),
     "targets": Preset(

@@ -20,7 +20,9 @@ def words_of(build: Build) -> dict[str, int]:
         | build.accumulator_bits << 40
         | contract.MAX_LAYERS << 48
         | build.decoder_lanes << 56,
-        "decoder_build": build.decoder_weight_bits | build.decoder_gap_bits << 8,
+        "decoder_build": build.decoder_weight_bits
+        | build.decoder_gap_bits << 8
+        | (build.decoder_depth - 1) << 16,
         "limits": build.neuron_depth - 1
         | (build.accumulator_depth - 1) << 16
         | (build.logit_depth - 1) << 32
@@ -49,6 +51,7 @@ def build_of(words: npt.NDArray[np.uint64]) -> Build:
         decoder_gap_bits=decoder >> 8 & 0xFF,
         neuron_depth=(limits & 0xFFFF) + 1,
         accumulator_depth=(limits >> 16 & 0xFFFF) + 1,
+        decoder_depth=(decoder >> 16 & 0xFFFF) + 1,
         logit_depth=(limits >> 32 & 0xFFFF) + 1,
         pointer_depth=(limits >> 48) + 1,
     )

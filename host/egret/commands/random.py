@@ -51,6 +51,8 @@ def write_random(arguments: argparse.Namespace) -> int:
         weight_bits=build.weight_bits,
         seed=arguments.seed,
         decoder_slots=build.decoder_slots,
+        logit_depth=build.logit_depth,
+        compact=build.compact(arguments.vocabulary),
         decoder_weight_bits=build.decoder_weight_bits,
     )
     # With these it can be prompted like a trained model, if not with sense.

@@ -60,9 +60,10 @@ class AccumulatorReach:
 
         Raises EgretError as egret.image.row_sums.row_weight_sums() does.
         """
-        sums = {}
-        for matrix in image.matrices():
-            sums[matrix.name] = row_weight_sums(image, matrix)[matrix.matrix.gate_order()].reshape(-1)
+        sums: dict[str, Sums] = {}
+        for matrix in image.matrices():  # the decoder's tiles one after the other
+            own = row_weight_sums(image, matrix)[matrix.matrix.gate_order()].reshape(-1)
+            sums[matrix.name] = np.concatenate([sums.get(matrix.name, own[:0]), own])
         records = image.decoder_layout.gather(
             np.stack([image.decoder_records(engine) for engine in range(image.layout.engines)]),
             image.header.words,

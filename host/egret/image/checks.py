@@ -13,7 +13,7 @@ from egret.contract import ALIGNMENT, FORMAT_VERSION, HEADER_BYTES, MAGIC, THRES
 from egret.errors import EgretError
 from egret.image.bounds import AccumulatorReach, check_accumulators
 from egret.image.header import CHECKSUM_WORD, Section
-from egret.image.packed_matrices import layer_pointers
+from egret.image.packed_matrices import pointer_parts
 from egret.image.sections import ImageSections
 
 PADDING_THRESHOLD = 32767
@@ -116,13 +116,12 @@ def _check_pointers(image: ImageSections, engine: int) -> None:
                 f"{int(begins[column])} and ends at {int(ends[column])}."
             )
     end = 0
-    for layer, part_of_layer in enumerate(layer_pointers(image.neurons)):
-        own = pointers[part_of_layer]
+    for number, numbers in enumerate(pointer_parts(image.neurons, image.header.tiles)):
+        own = pointers[numbers]
         if int(own[0]) != end:
-            raise EgretError(
-                f"the columns that layer {layer} feeds begin at beat {int(own[0])}; those before end at "
-                f"{end}."
-            )
+            layers = len(image.neurons)
+            whose = f"that layer {number} feeds" if number < layers else f"of tile {number - layers + 1}"
+            raise EgretError(f"the columns {whose} begin at beat {int(own[0])}; those before end at {end}.")
         end = int(own[-1])
     if end != part.beats:
         raise EgretError(f"the columns end at beat {end}; the header says {part.beats} beats.")

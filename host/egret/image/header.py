@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from egret.contract import ALIGNMENT, FORMAT_VERSION, HEADER_BYTES, MAGIC, MAX_LAYERS
+from egret.contract import ALIGNMENT, COLUMN_POINTER_BITS, FORMAT_VERSION, HEADER_BYTES, MAGIC, MAX_LAYERS
 from egret.errors import EgretError
 from egret.image.layout import Layout
 from egret.image.packed_matrices import PackedMatrix, count_pointers, packed_matrices
@@ -20,6 +20,9 @@ NEURON_RECORD = np.dtype([("bias", "<i2", (4,)), ("threshold", "<u2"), ("shifts"
 
 _HEADER_WORDS = HEADER_BYTES // 4
 _NEURONS_WORD = 8
+_TILE_WORD = 20
+_MOST_BEATS = (1 << COLUMN_POINTER_BITS) - 1
+"""Of an engine's columns: that largest pointer stands for all that are larger."""
 _ENGINES_WORD = 32
 _WORDS_PER_ENGINE = 8
 
@@ -63,6 +66,8 @@ class ImageHeader:
     """Neurons of each layer."""
     words: int
     """V, the size of the vocabulary."""
+    tile_rows: int
+    """K_t: how many of a lane's decoder rows a tile has."""
     vocabulary: Section
     metadata: Section
     engines: tuple[EngineSections, ...]
@@ -74,13 +79,14 @@ class ImageHeader:
         decoder_layout: Layout,
         neurons: Sequence[int],
         words: int,
+        tile_rows: int,
         vocabulary_bytes: int,
         metadata_bytes: int,
         beats: Sequence[int],
     ) -> ImageHeader:
         """Lay the sections of these sizes one after another; `beats` counts the column beats of each engine.
 
-        Raises EgretError where the image would reach 4 GiB.
+        Raises EgretError where the image would reach 4 GiB, or an engine's columns have too many beats.
         """
         position = HEADER_BYTES
 
@@ -91,7 +97,7 @@ class ImageHeader:
 
         vocabulary = Section("vocabulary", place(vocabulary_bytes), vocabulary_bytes)
         metadata = Section("metadata", place(metadata_bytes), metadata_bytes)
-        pointer_count = count_pointers(neurons)
+        pointer_count = count_pointers(neurons, len(decoder_layout.tiles(words, tile_rows)))
         sizes = _SectionSizes(layout, decoder_layout, neurons, words)
         engines = tuple(
             EngineSections(
@@ -105,14 +111,18 @@ class ImageHeader:
             )
             for count in beats
         )
-        if position >= 1 << 32:
-            raise EgretError(f"The image would take {position} bytes; the format holds less than 2^32.")
+        if position >= 1 << 32 or max(beats) >= _MOST_BEATS:
+            raise EgretError(
+                f"The image would take {position} bytes; the format holds less than 2^32, and "
+                f"fewer than {_MOST_BEATS} beats of columns for each engine."
+            )
         return cls(
             total_bytes=position,
             layout=layout,
             decoder_layout=decoder_layout,
             neurons=tuple(neurons),
             words=words,
+            tile_rows=tile_rows,
             vocabulary=vocabulary,
             metadata=metadata,
             engines=engines,
@@ -133,6 +143,7 @@ class ImageHeader:
         )
         words[6:8] = len(self.neurons), self.words
         words[_NEURONS_WORD : _NEURONS_WORD + len(self.neurons)] = self.neurons
+        words[_TILE_WORD] = self.tile_rows
         words[16:20] = (
             self.vocabulary.offset,
             self.vocabulary.bytes,
@@ -171,7 +182,7 @@ class ImageHeader:
             raise EgretError("The image has no word in its vocabulary; it needs at least one.")
         rest = [
             *range(_NEURONS_WORD + layers, 16),
-            *range(20, 32),
+            *range(_TILE_WORD + 1, 32),
             *(_ENGINES_WORD + _WORDS_PER_ENGINE * index + 7 for index in range(build.engines)),
             *range(_ENGINES_WORD + _WORDS_PER_ENGINE * build.engines, _HEADER_WORDS),
         ]
@@ -182,19 +193,31 @@ class ImageHeader:
             EngineSections(*value[_ENGINES_WORD + _WORDS_PER_ENGINE * index :][:7])
             for index in range(build.engines)
         )
-        pointer_count = count_pointers(neurons)
+        layout, decoder, tile_rows = Layout.of(build), Layout.of_decoder(build), value[_TILE_WORD]
+        if not 1 <= tile_rows <= decoder.groups(value[7]):
+            raise EgretError(
+                f"A tile of the image's decoder has {tile_rows} rows of a lane; "
+                f"1..{decoder.groups(value[7])} are possible."
+            )
+        pointer_count = count_pointers(neurons, len(decoder.tiles(value[7], tile_rows)))
         for index, engine in enumerate(engines):
+            if engine.beats >= _MOST_BEATS:
+                raise EgretError(
+                    f"Engine {index} of the image has {engine.beats} beats of columns; fewer than "
+                    f"{_MOST_BEATS} are possible."
+                )
             if engine.pointer_count != pointer_count:
                 raise EgretError(
                     f"Engine {index} of the image has {engine.pointer_count} column pointers; its layers "
-                    f"need {pointer_count}."
+                    f"and tiles need {pointer_count}."
                 )
         return cls(
             total_bytes=value[2],
-            layout=Layout.of(build),
-            decoder_layout=Layout.of_decoder(build),
+            layout=layout,
+            decoder_layout=decoder,
             neurons=tuple(neurons),
             words=value[7],
+            tile_rows=tile_rows,
             vocabulary=Section("vocabulary", value[16], value[17]),
             metadata=Section("metadata", value[18], value[19]),
             engines=engines,
@@ -202,7 +225,12 @@ class ImageHeader:
 
     def matrices(self) -> list[PackedMatrix]:
         """Return the matrices in the order of the network."""
-        return packed_matrices(self.neurons, self.words, self.layout, self.decoder_layout)
+        return packed_matrices(self.neurons, self.words, self.tile_rows, self.layout, self.decoder_layout)
+
+    @property
+    def tiles(self) -> int:
+        """How many tiles the decoder is cut into."""
+        return len(self.decoder_layout.tiles(self.words, self.tile_rows))
 
     def sections(self, engine: int) -> list[Section]:
         """Return the five sections of an engine."""

@@ -82,6 +82,11 @@ class Layout:
         """Return K * P: positions of one engine, padding counted."""
         return self.groups(rows) * self.lanes
 
+    def tiles(self, words: int, tile_rows: int) -> list[range]:
+        """Return the words of each tile: as the rows of a lane follow each other, so do its words."""
+        step = tile_rows * self.slots
+        return [range(first, min(first + step, words)) for first in range(0, words, step)]
+
     def plane_bytes(self, rows: int) -> int:
         """Return the bytes of one plane of a table row: K * P int16, in whole beats."""
         return -(-2 * self.positions(rows) // self.bus_bytes) * self.bus_bytes
@@ -100,3 +105,16 @@ class Layout:
     def is_row(self, rows: int) -> npt.NDArray[np.bool_]:
         """Return, bool [N, K * P], which positions are rows; the others are padding."""
         return self.deal(np.ones(rows, dtype=np.bool_))
+
+
+def best_tile_rows(groups: int, depth: int) -> int:
+    """Return K_t, a lane's decoder rows in a tile, of `groups` rows in all.
+
+    depth: the rows of the largest tile that a kernel takes (LOGIT_DEPTH); of half as many, one is swept while
+    the next is fetched. All rows are one tile if they fit; else there are as few tiles of half that size as
+    will do, as equal as they can be.
+    """
+    if groups <= depth:
+        return groups
+    tiles = -(-groups // (depth // 2))
+    return -(-groups // tiles)

@@ -9,18 +9,19 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from egret import contract
-from egret.checkpoint import Checkpoint
-from egret.contract import MAX_LAYERS
+from egret.checkpoint import FRACTION_BITS_MINIMUM, Checkpoint
+from egret.contract import COMPACT_BIAS_BITS, COMPACT_SHIFT_BITS, MAX_LAYERS, SUM_BITS
 from egret.errors import EgretError
 from egret.image.bounds import AccumulatorReach, check_accumulators
 from egret.image.header import ImageHeader
-from egret.image.layout import Layout
-from egret.image.packed_matrices import packed_matrices
+from egret.image.layout import Layout, best_tile_rows
+from egret.image.packed_matrices import count_pointers, packed_matrices
 from egret.matrices import DECODER, Matrix
 from egret.profiles import Board, Build
 
@@ -58,10 +59,11 @@ def size_limits(neurons: Sequence[int], words: int, build: Build) -> list[Limit]
     slots = layout.slots
     groups = [layout.groups(count) for count in neurons]
     rounded = f"each layer rounded up to a multiple of {slots}" if slots > 1 else "all together"
+    tiles = len(decoder.tiles(words, best_tile_rows(decoder.groups(words), build.logit_depth)))
     accumulators = build.accumulator_depth // 4 * slots
     return [
         Limit("layers", len(neurons), MAX_LAYERS, "MAX_LAYERS"),
-        Limit("words", words, build.logit_depth * decoder.slots, "LOGIT_DEPTH"),
+        Limit("words", words, build.most_decoder_rows * decoder.slots, "DECODER_DEPTH"),
         Limit(
             "neurons in layer 0",
             neurons[0],
@@ -87,6 +89,13 @@ def size_limits(neurons: Sequence[int], words: int, build: Build) -> list[Limit]
             f"neurons in {len(neurons)} layers, which are two columns each",
             sum(neurons),
             max(0, build.pointer_depth - len(neurons)) // 2,
+            "POINTER_DEPTH",
+        )
+        if tiles == 1
+        else Limit(
+            f"pointers to columns, of {tiles} tiles of the decoder and {len(neurons)} layers",
+            count_pointers(neurons, tiles),
+            build.pointer_depth,
             "POINTER_DEPTH",
         ),
     ]
@@ -120,12 +129,13 @@ def image_bytes(
     layout, decoder = Layout.of(build), Layout.of_decoder(build)
     of_decoder = density if decoder_density is None else decoder_density
     beats = 0
-    for matrix in packed_matrices(neurons, words, layout, decoder):
+    rows = best_tile_rows(decoder.groups(words), build.logit_depth)
+    for matrix in packed_matrices(neurons, words, rows, layout, decoder):
         share = of_decoder if matrix.matrix.kind == DECODER else density
         beats += matrix.columns * int(
             np.ceil(share * matrix.gates * matrix.layout.groups(matrix.rows) - 1e-9)
         )
-    sizes = ImageHeader.plan(layout, decoder, neurons, words, text_bytes, 0, [beats] * build.engines)
+    sizes = ImageHeader.plan(layout, decoder, neurons, words, rows, text_bytes, 0, [beats] * build.engines)
     return sizes.total_bytes
 
 
@@ -159,6 +169,8 @@ def most_words(neurons: Sequence[int], board: Board, sparsity: float, word_bytes
         return 0
 
     def too_many(words: int) -> bool:
+        if not all(limit.kept for limit in size_limits(neurons, words, build)):
+            return True
         size = image_bytes(neurons, words, build, words * word_bytes, density=1.0 - sparsity)
         return not memory_limit(size, neurons, words, board).kept
 
@@ -177,6 +189,9 @@ def check_fit(checkpoint: Checkpoint, build: Build) -> None:
     """Raise EgretError, naming the limit or the matrix and row, where `build` cannot run `checkpoint`."""
     check_limits([layer.neurons for layer in checkpoint.layers], len(checkpoint.vocabulary), build)
     _check_weights(checkpoint, build)
+    _check_word_records(
+        checkpoint.decoder_bias, checkpoint.decoder_fraction_bits - FRACTION_BITS_MINIMUM, build
+    )
     check_accumulators(AccumulatorReach.of_checkpoint(checkpoint), build.accumulator_bits)
 
 
@@ -192,6 +207,14 @@ def check_build(image: ModelImage, build: Build) -> None:
                 f"has {_describe(there)}. Pack the checkpoint for this board."
             )
     check_limits(image.neurons, image.header.words, build)
+    records = np.stack([image.decoder_records(engine) for engine in range(image.layout.engines)])
+    words = image.decoder_layout.gather(records, image.header.words)
+    _check_word_records(np.ascontiguousarray(words[:, 0]).view(np.int16), words[:, 1], build)
+    if image.header.tile_rows > build.logit_depth:
+        raise EgretError(
+            f"The image's decoder is in tiles of {image.header.tile_rows} rows; this kernel takes "
+            f"{build.logit_depth} (LOGIT_DEPTH). Pack the checkpoint for this board."
+        )
 
 
 def _describe(layout: Layout) -> str:
@@ -199,6 +222,28 @@ def _describe(layout: Layout) -> str:
         f"{layout.engines} engines, {8 * layout.bus_bytes}-bit beats of {layout.entry_format} and "
         f"accumulators of {layout.accumulator_bits} bits"
     )
+
+
+def _check_word_records(
+    bias: npt.NDArray[np.int16], shift: npt.NDArray[np.integer[Any]], build: Build
+) -> None:
+    """Raise EgretError, naming the word, where a large vocabulary's biases or shifts are not compact.
+
+    bias, shift: [V]. So many words' biases have their high byte only in the kernel, and their shifts fewer
+    bits (docs/formats.md, section 4).
+    """
+    if not build.compact(bias.size):
+        return
+    most = build.decoder_depth * build.decoder_slots
+    step, shifts = 1 << (SUM_BITS - COMPACT_BIAS_BITS), 1 << COMPACT_SHIFT_BITS
+    wrong = (bias % step != 0) | (shift >= shifts)
+    if wrong.any():
+        word = int(np.flatnonzero(wrong)[0])
+        raise EgretError(
+            f"Word {word} has the bias {int(bias[word])} and {int(shift[word]) + FRACTION_BITS_MINIMUM} "
+            f"fraction bits; where there are more than {most:,} words, a bias is a multiple of {step} and "
+            f"fraction bits are {FRACTION_BITS_MINIMUM}..{FRACTION_BITS_MINIMUM + shifts - 1}."
+        )
 
 
 def _check_weights(checkpoint: Checkpoint, build: Build) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,18 +103,24 @@ class ModelImage(ImageSections):
         return ImageStatistics(
             total_bytes=self.header.total_bytes,
             section_bytes=sections,
-            matrices=tuple(self._matrix_statistics(matrix) for matrix in self.matrices()),
+            matrices=tuple(
+                self._matrix_statistics([matrix for matrix in self.matrices() if matrix.name == name])
+                for name in dict.fromkeys(matrix.name for matrix in self.matrices())
+            ),
         )
 
-    def _matrix_statistics(self, matrix: PackedMatrix) -> MatrixStatistics:
-        layout = matrix.layout
-        parts = [self.matrix_columns(engine, matrix) for engine in range(layout.engines)]
-        counts = [count_slots(part, layout) for part in parts]
-        beats = [part.beats.shape[0] for part in parts]
+    def _matrix_statistics(self, tiles: Sequence[PackedMatrix]) -> MatrixStatistics:
+        layout = tiles[0].layout
+        counts, beats = [], [0] * layout.engines
+        for matrix in tiles:
+            for engine in range(layout.engines):
+                part = self.matrix_columns(engine, matrix)
+                counts.append(count_slots(part, layout))
+                beats[engine] += part.beats.shape[0]
         nonzeros, escapes = sum(count.weights for count in counts), sum(count.escapes for count in counts)
         return MatrixStatistics(
-            name=matrix.name,
-            weights=matrix.weights,
+            name=tiles[0].name,
+            weights=sum(matrix.weights for matrix in tiles),
             nonzeros=nonzeros,
             beats=sum(beats),
             beats_of_busiest_engine=max(beats),

@@ -7,6 +7,7 @@ same bytes.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,37 +18,45 @@ from egret.folding import fold_table
 from egret.image.checks import PADDING_THRESHOLD, image_checksum
 from egret.image.columns import Columns, encode_columns
 from egret.image.header import CHECKSUM_WORD, NEURON_RECORD, ImageHeader
-from egret.image.layout import Layout
+from egret.image.layout import Layout, best_tile_rows
 from egret.image.limits import check_fit
 from egret.image.model_image import ModelImage
+from egret.image.packed_matrices import packed_matrices
 from egret.image.sections import beat_numbers
-from egret.matrices import DECODER, Matrix
 from egret.profiles import Build
 
 _SHIFT_FIELDS = {"z": 0, "r": 4, "gx": 8, "gr": 12}
 """Where in a neuron's record each accumulator's shift begins."""
 
 
-def pack(checkpoint: Checkpoint, build: Build) -> ModelImage:
+def pack(checkpoint: Checkpoint, build: Build, tile_rows: int | None = None) -> ModelImage:
     """Pack `checkpoint` for `build`: fold the embedding, deal the rows, encode the columns.
 
+    tile_rows: rows of a lane in a tile of the decoder; None: best_tile_rows() of them.
     Raises EgretError where the checkpoint is not valid, is larger than a limit of the build, has weights
     that the build's weight bits do not hold, or a row whose accumulator could wrap.
     """
     checkpoint.validate()
     check_fit(checkpoint, build)
     layout, decoder_layout = Layout.of(build), Layout.of_decoder(build)
-    columns = _encode_matrices(checkpoint, layout, decoder_layout)
+    neurons = [layer.neurons for layer in checkpoint.layers]
+    words, weights = len(checkpoint.vocabulary), checkpoint.weights()
+    rows = tile_rows or best_tile_rows(decoder_layout.groups(words), build.logit_depth)
+    columns = [
+        encode_columns(weights[matrix.name][matrix.matrix.column_order(), matrix.of_rows], matrix.layout)
+        for matrix in packed_matrices(neurons, words, rows, layout, decoder_layout)
+    ]
     vocabulary = "\n".join(checkpoint.vocabulary).encode("utf-8")
     description = _describe(checkpoint)
     header = ImageHeader.plan(
         layout,
         decoder_layout,
-        [layer.neurons for layer in checkpoint.layers],
-        len(checkpoint.vocabulary),
+        neurons,
+        words,
+        rows,
         len(vocabulary),
         len(description),
-        [sum(parts[engine].beats.shape[0] for parts in columns.values()) for engine in range(layout.engines)],
+        [sum(parts[engine].beats.shape[0] for parts in columns) for engine in range(layout.engines)],
     )
     # A writable draft of the image: its views are filled section by section.
     image = ModelImage(data=np.zeros(header.total_bytes, dtype=np.uint8), header=header)
@@ -55,7 +64,7 @@ def pack(checkpoint: Checkpoint, build: Build) -> ModelImage:
     for section, text in ((header.vocabulary, vocabulary), (header.metadata, description)):
         image.data[section.offset : section.end] = np.frombuffer(text, dtype=np.uint8)
     for engine in range(layout.engines):
-        _write_columns(image, engine, {name: parts[engine] for name, parts in columns.items()})
+        _write_columns(image, engine, [parts[engine] for parts in columns])
     for index, layer in enumerate(checkpoint.layers):
         _write_neurons(image, index, layer)
     _write_decoder(image, checkpoint)
@@ -74,7 +83,11 @@ def column_beats(image: ModelImage) -> dict[str, npt.NDArray[np.int64]]:
     An event of neuron j costs an engine beats[engine, j] in every matrix that j feeds.
     """
     pointers = np.stack([image.pointers(engine) for engine in range(image.layout.engines)]).astype(np.int64)
-    return {matrix.name: pointers[:, matrix.ends] - pointers[:, matrix.begins] for matrix in image.matrices()}
+    beats: dict[str, npt.NDArray[np.int64]] = {}
+    for matrix in image.matrices():  # the decoder's tiles one after the other
+        own = pointers[:, matrix.ends] - pointers[:, matrix.begins]
+        beats[matrix.name] = beats[matrix.name] + own if matrix.name in beats else own
+    return beats
 
 
 def _describe(checkpoint: Checkpoint) -> bytes:
@@ -88,30 +101,16 @@ def _describe(checkpoint: Checkpoint) -> bytes:
     return json.dumps(description, sort_keys=True, ensure_ascii=False).encode("utf-8")
 
 
-def _encode_matrices(
-    checkpoint: Checkpoint, layout: Layout, decoder_layout: Layout
-) -> dict[str, list[Columns]]:
-    """Return the columns of every matrix, by its key in the checkpoint: a part for each engine."""
-    columns: dict[str, list[Columns]] = {}
-    for name, weights in checkpoint.weights().items():
-        matrix = Matrix.named(name)
-        if not matrix.folded:
-            entries = decoder_layout if matrix.kind == DECODER else layout
-            columns[name] = encode_columns(weights[matrix.column_order()], entries)
-    return columns
-
-
-def _write_columns(image: ModelImage, engine: int, parts: dict[str, Columns]) -> None:
+def _write_columns(image: ModelImage, engine: int, parts: Sequence[Columns]) -> None:
     """Write an engine's pointers, and its columns where they lead."""
     pointers = np.zeros(image.header.engines[engine].pointer_count, dtype=np.int64)
-    for matrix in image.matrices():
-        pointers[matrix.ends] = np.diff(parts[matrix.name].pointers)
-    # Each pointer is as far from the one before as its column is long; those that begin a layer, not at all.
+    for matrix, part in zip(image.matrices(), parts, strict=True):
+        pointers[matrix.ends] = np.diff(part.pointers)
+    # Each pointer is as far from the one before as its column is long; that of a layer or a tile, not at all.
     np.cumsum(pointers, out=pointers)
     image.pointers(engine)[:] = pointers
     columns = image.columns(engine)
-    for matrix in image.matrices():
-        part = parts[matrix.name]
+    for matrix, part in zip(image.matrices(), parts, strict=True):
         columns[beat_numbers(pointers[matrix.begins], part.pointers)] = part.beats
 
 

@@ -164,7 +164,7 @@ class _ErrorTests:
         self._image: ModelImage = pack(self._checkpoint, session.build)
 
     def checks(self) -> Iterator[tuple[str, Callable[[], str]]]:
-        words = self._session.build.logit_depth * self._session.build.decoder_slots
+        words = self._session.build.most_decoder_rows * self._session.build.decoder_slots
         yield "error BAD_COMMAND", lambda: self._harmless(contract.ERROR_BAD_COMMAND, 99)
         yield (
             "error BAD_ADDRESS",

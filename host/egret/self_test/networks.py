@@ -57,6 +57,8 @@ def vectors(build: Build, full: bool) -> list[Vector]:
             balanced_slots=build.slots,
             weight_bits=build.weight_bits,
             decoder_slots=build.decoder_slots,
+            logit_depth=build.logit_depth,
+            compact=build.compact(vocabulary),
             decoder_weight_bits=build.decoder_weight_bits,
             seed=SEED,
         )
@@ -86,7 +88,7 @@ def vectors(build: Build, full: bool) -> list[Vector]:
         build.accumulator_depth // 4 * slots,
         (build.pointer_depth - 1) // 2,
     )
-    most_words = build.logit_depth * build.decoder_slots
+    most_words = build.most_decoder_rows * build.decoder_slots
     return [
         *quick,
         Vector("as many neurons as fit", drawn([most_neurons], sparsity=0.9, activity=0.1), 17, 5),

@@ -22,9 +22,10 @@ from egret.checkpoint import (
 )
 from egret.contract import SUM_FRACTION_BITS, THRESHOLD_MINIMUM, WEIGHT_BITS
 from egret.errors import EgretError
+from egret.image.layout import best_tile_rows
 from egret.matrices import DECODER, INPUT, RECURRENT, Matrix, network_matrices
 from egret.reference.model import ReferenceModel
-from egret.synthetic.weights import DEFAULT_SPARSITY, Pruning, RandomWeights
+from egret.synthetic.weights import DEFAULT_SPARSITY, Pruning, RandomWeights, compact_records
 
 EMBEDDING_FRACTION_BITS = 8
 
@@ -47,6 +48,8 @@ def random_checkpoint(
     name: str = "synthetic",
     decoder_slots: int | None = None,
     decoder_weight_bits: int | None = None,
+    logit_depth: int | None = None,
+    compact: bool = False,
 ) -> Checkpoint:
     """Return a valid checkpoint with random weights.
 
@@ -61,13 +64,18 @@ def random_checkpoint(
     reference model. (Shares that are met exactly: egret.synthetic.fixed_activity.)
     weight_bits: weights lie in -(2^(bits-1) - 1)..2^(bits-1) - 1.
     decoder_slots, decoder_weight_bits: the same for the decoder, if they differ there.
+    logit_depth: a build's, in whose tiles the decoder's lanes are balanced; None: over all words at once.
+    compact: biases and fraction bits of words as a vocabulary beyond DECODER_DEPTH has them.
     The same arguments give the same checkpoint. Raises EgretError for a size or a share that cannot be.
     """
     shares = by_layer(layers, activity)
     check_arguments(layers, embedding, vocabulary, sparsity, shares, balanced_slots, weight_bits)
     generator = np.random.default_rng(seed)
+    slots = decoder_slots or balanced_slots
     of_decoder = Pruning(
-        slots=decoder_slots or balanced_slots, weight_bits=decoder_weight_bits or weight_bits
+        slots=slots,
+        tile_rows=best_tile_rows(-(-vocabulary // slots), logit_depth) if slots and logit_depth else None,
+        weight_bits=decoder_weight_bits or weight_bits,
     )
     _check_weight_bits(of_decoder.weight_bits)
     pruning = Pruning(slots=balanced_slots, weight_bits=weight_bits)
@@ -80,6 +88,10 @@ def random_checkpoint(
         layer = _random_layer(weights, index, neurons, inputs, shares[index])
         built.append(_with_activity(built, layer, tokens, shares[index], generator))
     decoder = weights.draw(Matrix(DECODER), (1, vocabulary, layers[-1]))[0]
+    bias = generator.integers(-4096, 4096, size=vocabulary, dtype=np.int64).astype(np.int16)
+    decoder_bits = fraction_bits(decoder, typical_input(shares[-1]), 1.0)
+    if compact:
+        bias, decoder_bits = compact_records(bias, decoder_bits)
     return Checkpoint(
         name=name,
         metadata={"source": "egret.synthetic.calibrated", "seed": int(seed)},
@@ -88,8 +100,8 @@ def random_checkpoint(
         embedding_fraction_bits=EMBEDDING_FRACTION_BITS,
         layers=built,
         decoder_weights=decoder,
-        decoder_fraction_bits=fraction_bits(decoder, typical_input(shares[-1]), 1.0),
-        decoder_bias=generator.integers(-4096, 4096, size=vocabulary, dtype=np.int64).astype(np.int16),
+        decoder_fraction_bits=decoder_bits,
+        decoder_bias=bias,
     )
 
 

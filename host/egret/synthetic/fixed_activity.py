@@ -30,6 +30,7 @@ from egret.checkpoint import (
 )
 from egret.contract import EVENT_BITS, SUM_FRACTION_BITS, THRESHOLD_MINIMUM
 from egret.errors import EgretError
+from egret.image.layout import best_tile_rows
 from egret.matrices import DECODER, INPUT, RECURRENT, Matrix
 from egret.profiles import Build
 from egret.synthetic.calibrated import (
@@ -39,7 +40,7 @@ from egret.synthetic.calibrated import (
     fraction_bits,
     typical_input,
 )
-from egret.synthetic.weights import Pruning, RandomWeights
+from egret.synthetic.weights import Pruning, RandomWeights, compact_records
 
 PRUNINGS = ("gap-aware", "balanced", "unstructured")
 """Lanes of equal length without a gap that an entry cannot span; lanes of equal length; anywhere."""
@@ -79,7 +80,7 @@ def fixed_activity_checkpoint(
         raise EgretError(f"There is no pruning {pruning!r}; there are {', '.join(PRUNINGS)}.")
     check_arguments(layers, embedding, vocabulary, sparsity, shares, None, build.weight_bits)
     generator = np.random.default_rng(seed)
-    weights = RandomWeights(generator, sparsity, *_prunings(build, pruning))
+    weights = RandomWeights(generator, sparsity, *_prunings(build, pruning, vocabulary))
     tokens = generator.integers(-127, 128, size=(vocabulary, embedding), dtype=np.int64).astype(np.int8)
     chosen = [_choose(generator, neurons, share) for neurons, share in zip(layers, shares, strict=True)]
     built = [
@@ -87,6 +88,10 @@ def fixed_activity_checkpoint(
         for index, neurons in enumerate(layers)
     ]
     decoder = weights.draw(Matrix(DECODER), (1, vocabulary, layers[-1]))[0]
+    bias = generator.integers(-4096, 4096, size=vocabulary, dtype=np.int64).astype(np.int16)
+    decoder_bits = fraction_bits(decoder, typical_input(shares[-1]), 1.0)
+    if build.compact(vocabulary):
+        bias, decoder_bits = compact_records(bias, decoder_bits)
     return Checkpoint(
         name="fixed-activity",
         metadata={"source": "egret.synthetic.fixed_activity", "seed": int(seed)},
@@ -95,8 +100,8 @@ def fixed_activity_checkpoint(
         embedding_fraction_bits=EMBEDDING_FRACTION_BITS,
         layers=built,
         decoder_weights=decoder,
-        decoder_fraction_bits=fraction_bits(decoder, typical_input(shares[-1]), 1.0),
-        decoder_bias=generator.integers(-4096, 4096, size=vocabulary, dtype=np.int64).astype(np.int16),
+        decoder_fraction_bits=decoder_bits,
+        decoder_bias=bias,
     )
 
 
@@ -105,18 +110,20 @@ def firing_neurons(checkpoint: Checkpoint) -> list[npt.NDArray[np.intp]]:
     return [np.flatnonzero(layer.threshold < THRESHOLD_MAXIMUM) for layer in checkpoint.layers]
 
 
-def _prunings(build: Build, pruning: str) -> tuple[Pruning, Pruning]:
+def _prunings(build: Build, pruning: str, words: int) -> tuple[Pruning, Pruning]:
     """Return the pruning of the layers and of the decoder."""
     result = []
-    for slots, gap_bits, weight_bits in (
-        (build.slots, build.gap_bits, build.weight_bits),
-        (build.decoder_slots, build.decoder_gap_bits, build.decoder_weight_bits),
+    of_tile = best_tile_rows(-(-words // build.decoder_slots), build.logit_depth)
+    for slots, gap_bits, weight_bits, rows in (
+        (build.slots, build.gap_bits, build.weight_bits, None),
+        (build.decoder_slots, build.decoder_gap_bits, build.decoder_weight_bits, of_tile),
     ):
         aware = pruning == "gap-aware" and gap_bits > 0
         result.append(
             Pruning(
                 slots=None if pruning == "unstructured" else slots,
                 largest_gap=(1 << gap_bits) - 1 if aware else None,
+                tile_rows=None if pruning == "unstructured" else rows,
                 weight_bits=weight_bits,
             )
         )

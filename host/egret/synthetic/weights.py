@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from egret.checkpoint import FRACTION_BITS_MINIMUM
+from egret.contract import COMPACT_BIAS_BITS, COMPACT_SHIFT_BITS, SUM_BITS
 from egret.matrices import DECODER, Matrix
 
 DEFAULT_SPARSITY = 0.85
@@ -27,8 +29,19 @@ class Pruning:
     """Engines * lanes that share each column's weights equally; None: anywhere (unstructured)."""
     largest_gap: int | None = None
     """Zeros that one entry of a lane steps over; None: gaps may be of any length. Needs slots."""
+    tile_rows: int | None = None
+    """Rows of a lane that are a tile (of the decoder): each is balanced by itself; None: all are one."""
     weight_bits: int = 8
     """Weights lie in -(2^(bits-1) - 1)..2^(bits-1) - 1."""
+
+
+def compact_records(
+    bias: npt.NDArray[np.int16], fraction_bits: npt.NDArray[np.int8]
+) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]]:
+    """Return biases and fraction bits of words, both [V], as a kernel's compact records hold them."""
+    most = FRACTION_BITS_MINIMUM + (1 << COMPACT_SHIFT_BITS) - 1
+    step = 1 << (SUM_BITS - COMPACT_BIAS_BITS)
+    return bias // np.int16(step) * np.int16(step), np.minimum(fraction_bits, np.int8(most))
 
 
 @dataclass
@@ -51,7 +64,9 @@ class RandomWeights:
         largest = (1 << (pruning.weight_bits - 1)) - 1
         size = self.generator.integers(1, largest + 1, size=shape, dtype=np.int16)
         sign = 1 - 2 * self.generator.integers(0, 2, size=shape, dtype=np.int16)
-        kept = self._kept(shape, sparsity, pruning)
+        step = shape[1] if pruning.tile_rows is None else pruning.tile_rows * (pruning.slots or 1)
+        tiles = [(shape[0], min(step, shape[1] - first), shape[2]) for first in range(0, shape[1], step)]
+        kept = np.concatenate([self._kept(tile, sparsity, pruning) for tile in tiles], axis=1)
         if pruning.largest_gap is not None:  # drawn as the columns have them
             kept = kept[matrix.gate_order()]
         return np.where(kept, size * sign, 0).astype(np.int8)

@@ -20,6 +20,7 @@ def small_checkpoint(words: Sequence[str], build: Build, seed: int) -> Checkpoin
         activity=0.3,
         balanced_slots=build.slots,
         decoder_slots=build.decoder_slots,
+        logit_depth=build.logit_depth,
         decoder_weight_bits=build.decoder_weight_bits,
         seed=seed,
     )

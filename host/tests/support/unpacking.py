@@ -98,7 +98,9 @@ def unpack(image: ModelImage, most_weights: int = MOST_WEIGHTS) -> UnpackedModel
             )
         except EgretError as error:
             raise EgretError(f"{matrix.name}: {error}") from error
-        weights[matrix.name] = decoded[matrix.matrix.gate_order()]
+        decoded = decoded[matrix.matrix.gate_order()]
+        before = weights.get(matrix.name, decoded[:, :0])  # the decoder's tiles one after the other
+        weights[matrix.name] = np.concatenate([before, decoded], axis=1)
 
     layers = [_unpack_layer(image, index, weights) for index in range(len(image.neurons))]
     records = image.decoder_layout.gather(

@@ -59,7 +59,7 @@ def small_build(**parameters: int) -> Build:
     depths = {
         "neuron_depth": 256,
         "accumulator_depth": 128,
-        "logit_depth": 64,
+        "logit_depth": 16,
         "decoder_depth": 64,
         "pointer_depth": 1024,
     }
@@ -146,13 +146,13 @@ CASES = (
     ),
     Case("fewer_decoder_lanes", small_build(engines=3, decoder_lanes=2), (33,), 71, 0.6, 0.3),
     # A decoder in tiles: three that take turns in two banks.
-    Case("decoder_in_tiles", small_build(logit_depth=16), (23, 37), 230, 0.7, 0.2),
+    Case("decoder_in_tiles", small_build(), (23, 37), 230, 0.7, 0.2),
     # More tiles than events, and the last has one word; records in compact form, in all three memories.
-    Case("more_tiles_than_events", small_build(logit_depth=16), (14, 9), 1281, 0.6, 0.1),
+    Case("more_tiles_than_events", small_build(), (14, 9), 1281, 0.6, 0.1),
     Case("tiles_of_one_word", small_build(**ONE_LANE), (19, 9), 23, 0.5, 0.3, tile_rows=1),
     Case("two_words_in_two_tiles", small_build(**ONE_LANE), (19, 9), 2, 0.5, 0.3, tile_rows=1),
     # A decoder whose sums take both banks: a token's columns wait for the sweep of the token before.
-    Case("decoder_in_both_banks", small_build(), (24, 20), 470, 0.8, 0.3),
+    Case("decoder_in_both_banks", small_build(), (24, 20), 155, 0.8, 0.3),
     Case("eight_layers", small_build(), (10, 9, 8, 7, 6, 5, 4, 3), 20, 0.3, 0.4),
     # Layers without events: their marks follow each other with nothing between.
     Case("silent_layers", small_build(), (10, 5, 5, 5, 5, 5, 5, 5), 20, 0.3, (1.0,) + (0.0,) * 7),

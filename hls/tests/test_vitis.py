@@ -15,7 +15,7 @@ from bitstreams.tests import tcl
 from bitstreams.tests.recorder import BOARDS, DESCRIPTION
 from hls.tools.vitis import build_hls, hls_job
 
-BUILD_HLS = Path(build_hls.__file__)
+BUILD_HLS = "hls.tools.vitis.build_hls"
 
 CONFIG_KEYS = frozenset(
     """flow_target clock clock_uncertainty syn.top syn.file syn.cflags syn.interface.m_axi_addr64
@@ -40,12 +40,13 @@ HLS_COMMANDS = {  # flags and valued options of vitis_hls's commands (UG1399, HL
 }
 
 
-def run(script: Path, *arguments: str, path: str) -> subprocess.CompletedProcess[str]:
+def run(module: str, *arguments: str, path: str) -> subprocess.CompletedProcess[str]:
     """Run one of the command lines with nothing on PATH but `path`."""
     environment = {**os.environ, "PATH": path}
     return subprocess.run(
-        [sys.executable, str(script), *arguments],
+        [sys.executable, "-m", module, *arguments],
         env=environment,
+        cwd=REPOSITORY,
         capture_output=True,
         text=True,
         check=False,
@@ -168,7 +169,7 @@ def test_simulations_get_the_test_bench_and_its_vectors(goal: str, steps: list[s
 
 
 @pytest.mark.parametrize(
-    ("script", "words", "sentence"),
+    ("module", "words", "sentence"),
     [
         (
             BUILD_HLS,
@@ -181,9 +182,9 @@ def test_simulations_get_the_test_bench_and_its_vectors(goal: str, steps: list[s
     ],
 )
 def test_one_sentence_says_what_is_missing(
-    script: Path, words: list[str], sentence: str, tmp_path: Path
+    module: str, words: list[str], sentence: str, tmp_path: Path
 ) -> None:
-    result = run(script, *words, path=str(tmp_path))
+    result = run(module, *words, path=str(tmp_path))
     assert result.returncode == 1
     assert re.search(sentence, result.stderr)
     assert len(result.stderr.strip().splitlines()) == 1 and result.stdout == ""

@@ -71,6 +71,9 @@ module sweep_walk #(
   always_ff @(posedge clk) last_record <= finished_tokens == last_token;
   logic [ENGINES-1:0] logits_pending;
 
+  // The first tile has been swept or begun and the last has not, while logits are written: their write job waits for all, so
+  // the sweeps go on where an error ends the run, whatever the sums are then.
+  logic token_open;
   logic [15:0] tile;
   logic tile_in_one_bank;
   assign sweep_first  = tile == '0;
@@ -90,16 +93,18 @@ module sweep_walk #(
       logits_pending  <= '0;
       tile            <= '0;
       sweep_bank      <= 1'b0;
+      token_open      <= 1'b0;
     end else begin
       sweeps_due <= sweeps_due + 4'(decoder_marked) - 4'(sweep_start);
       if (argmax_take) argmax_valid <= 1'b0;
       logits_pending <= logits_pending & ~logits_job_ready;
-      if (running) begin
+      if (running || token_open) begin
         case (state)
-          WAIT_MARK: if (sweeps_due != '0) state <= BEGIN_SWEEP;
+          WAIT_MARK: if (sweeps_due != '0 || !running) state <= BEGIN_SWEEP;
           BEGIN_SWEEP: begin
             // The sweep and its write job begin together, so that neither is ever left waiting for the other.
             if (write_logits && sweep_first) logits_pending <= '1;
+            token_open <= write_logits && !sweep_last;
             reduced    <= '0;
             best_found <= 1'b0;
             state      <= BUSY;
@@ -135,7 +140,7 @@ module sweep_walk #(
     end
   end
 
-  assign sweep_start = running && state == BEGIN_SWEEP;
+  assign sweep_start = (running || token_open) && state == BEGIN_SWEEP;
 
   assign logits_job_valid = logits_pending;
   assign logits_job_beats = 24'(((decoder_positions << 2) + 32'(BUS_BYTES - 1)) >> BEAT_SHIFT);

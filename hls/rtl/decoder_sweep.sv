@@ -89,7 +89,7 @@ module decoder_sweep #(
   // Half of a record is the bias's high byte and the shift's low three bits; the other half, the low byte and the fourth
   // bit, is there for as many groups as one half has room for. A decoder with more does without: its other halves'
   // memory has the first halves of further groups, and a few LUTs those behind.
-  localparam int unsigned HALF_RECORD = 11;
+  localparam int unsigned HALF_RECORD = egret_pkg::COMPACT_SHIFT_BITS + egret_pkg::COMPACT_BIAS_BITS;
   logic [15:0] group;  // being swept, of the whole decoder
   logic [LANES-1:0][HALF_RECORD-1:0] written_high, written_low, high_1, low_1, extra_1;
   logic [LANES-1:0][HALF_RECORD-1:0] extra[egret_pkg::COMPACT_EXTRA_ROWS];

@@ -8,8 +8,7 @@
 // sweep, or, where there are few words, layer by layer while the layer above is being updated.
 module issue_walk #(
     parameter int unsigned ENGINES   = 2,
-    parameter int unsigned BUS_BYTES = 8,
-    parameter int unsigned LOGIT_BANK_GROUPS = 512  // decoder rows of a lane whose sums a bank holds
+    parameter int unsigned BUS_BYTES = 8
 ) (
     input logic clk,
     input logic rst,
@@ -25,7 +24,9 @@ module issue_walk #(
     input logic [2:0]                last_layer,
     input logic [31:0]               vocabulary,
     input kernel_types_pkg::layer_t [egret_pkg::IMAGE_MAX_LAYERS-1:0] layer,
-    input kernel_types_pkg::tiles_t  tiles,
+    input logic [15:0]               tile_count,
+    input logic [15:0]               last_tile_groups,
+    input logic                      tile_in_one_bank,
     input logic [15:0]               tile_pointer_base,
     input logic [15:0]               tile_pointers,
     input logic [15:0]               table_row_beats,
@@ -102,7 +103,7 @@ module issue_walk #(
 
   // A last sweep of this many groups (and the argmax after it) is worth keeping all recurrent columns for.
   localparam int unsigned SHORT_SWEEP_GROUPS = 128;
-  always_ff @(posedge clk) short_sweep <= tiles.last_groups < 16'(SHORT_SWEEP_GROUPS);
+  always_ff @(posedge clk) short_sweep <= last_tile_groups < 16'(SHORT_SWEEP_GROUPS);
   assign replay_early = generating && short_sweep && more_tokens;
 
   logic token_too_large;
@@ -263,7 +264,7 @@ module issue_walk #(
 
   // Tiles of the decoder that are being fetched, or whose sums are not swept, and where the next one's go.
   logic [1:0] logit_banks_used;
-  logic logit_bank, logit_bank_free, tile_in_one_bank;
+  logic logit_bank, logit_bank_free;
   logic feeds_decoder, tile_start;
   logic [15:0] tile;          // after the first: which
   logic [15:0] tile_pointer;  // where its pointers begin
@@ -271,7 +272,6 @@ module issue_walk #(
   assign logit_bank_free = !logit_banks_used[1] && (tile_in_one_bank || !logit_banks_used[0]);
   assign tile_start      = play_start && (state == TILE || (state == EVENTS && feeds_decoder));
   always_ff @(posedge clk) begin
-    tile_in_one_bank <= tiles.groups <= 16'(LOGIT_BANK_GROUPS);
     if (rst || run_begin) begin
       logit_banks_used <= '0;
       logit_bank       <= 1'b0;
@@ -282,7 +282,7 @@ module issue_walk #(
         logit_bank   <= tile_in_one_bank && !logit_bank;
         tile         <= state == TILE ? tile + 16'd1 : 16'd1;
         tile_pointer <= state == TILE ? tile_pointer + tile_pointers : tile_pointer_base;
-        tiles_follow <= (state == TILE ? tile + 16'd1 : 16'd1) != tiles.count;
+        tiles_follow <= (state == TILE ? tile + 16'd1 : 16'd1) != tile_count;
       end
     end
   end

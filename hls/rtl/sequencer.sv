@@ -137,10 +137,12 @@ module sequencer #(
   // Registers later than what they are made from, which changes once per model or command.
   logic [31:0] tokens_after_first;  // in a batch
   logic command_runs;
+  logic tile_in_one_bank;  // and not in both
   always_ff @(posedge clk) begin
     last_layer         <= 3'(layers - 4'd1);
     last_token         <= token_count - 32'd1;
     tokens_after_first <= generating ? '0 : token_count - 32'd1;
+    tile_in_one_bank   <= tiles.groups <= 16'(LOGIT_BANK_GROUPS);
     command_runs       <= generating || command == egret_pkg::COMMAND_RUN;
   end
 
@@ -177,8 +179,7 @@ module sequencer #(
 
   issue_walk #(
       .ENGINES(ENGINES),
-      .BUS_BYTES(BUS_BYTES),
-      .LOGIT_BANK_GROUPS(LOGIT_BANK_GROUPS)
+      .BUS_BYTES(BUS_BYTES)
   ) issue (
       .clk,
       .rst,
@@ -191,7 +192,9 @@ module sequencer #(
       .last_layer,
       .vocabulary,
       .layer,
-      .tiles,
+      .tile_count      (tiles.count),
+      .last_tile_groups(tiles.last_groups),
+      .tile_in_one_bank,
       .tile_pointer_base,
       .tile_pointers,
       .table_row_beats,
@@ -243,8 +246,7 @@ module sequencer #(
 
   sweep_walk #(
       .ENGINES(ENGINES),
-      .BUS_BYTES(BUS_BYTES),
-      .LOGIT_BANK_GROUPS(LOGIT_BANK_GROUPS)
+      .BUS_BYTES(BUS_BYTES)
   ) sweep (
       .clk,
       .rst,
@@ -257,6 +259,7 @@ module sequencer #(
       .logits_address,
       .decoder_positions,
       .tiles,
+      .tile_in_one_bank,
       .decoder_marked(all_marked && running && mark_of_decoder),
       .sweep_start,
       .sweep_bank,

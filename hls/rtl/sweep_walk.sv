@@ -2,8 +2,7 @@
 // the last one takes the largest of their logits, and has the token's record and logits written.
 module sweep_walk #(
     parameter int unsigned ENGINES   = 2,
-    parameter int unsigned BUS_BYTES = 8,
-    parameter int unsigned LOGIT_BANK_GROUPS = 512  // decoder rows of a lane whose sums a bank holds
+    parameter int unsigned BUS_BYTES = 8
 ) (
     input logic clk,
     input logic rst,
@@ -17,6 +16,7 @@ module sweep_walk #(
     input logic [63:0] logits_address,
     input logic [31:0] decoder_positions,
     input kernel_types_pkg::tiles_t tiles,
+    input logic        tile_in_one_bank,
 
     input  logic                     decoder_marked,   // the sums of a tile are complete
     output logic                     sweep_start,
@@ -75,13 +75,9 @@ module sweep_walk #(
   // the sweeps go on where an error ends the run, whatever the sums are then.
   logic token_open;
   logic [15:0] tile;
-  logic tile_in_one_bank;
   assign sweep_first  = tile == '0;
   assign sweep_groups = sweep_last ? tiles.last_groups : tiles.groups;
-  always_ff @(posedge clk) begin
-    sweep_last       <= tile == tiles.count - 16'd1;
-    tile_in_one_bank <= tiles.groups <= 16'(LOGIT_BANK_GROUPS);
-  end
+  always_ff @(posedge clk) sweep_last <= tile == tiles.count - 16'd1;
 
   assign swept = state == BUSY && sweep_busy == '0;
   always_ff @(posedge clk) begin

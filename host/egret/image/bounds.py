@@ -64,12 +64,8 @@ class AccumulatorReach:
         for matrix in image.matrices():  # the decoder's tiles one after the other
             own = row_weight_sums(image, matrix)[matrix.matrix.gate_order()].reshape(-1)
             sums[matrix.name] = np.concatenate([sums.get(matrix.name, own[:0]), own])
-        records = image.decoder_layout.gather(
-            np.stack([image.decoder_records(engine) for engine in range(image.layout.engines)]),
-            image.header.words,
-        )
-        bias = np.ascontiguousarray(records[:, 0]).view(np.int16).astype(np.int64)
-        return cls._of_sums(sums, len(image.neurons), records[:, 1].astype(np.int64), bias)
+        bias, shifts = image.word_records()
+        return cls._of_sums(sums, len(image.neurons), shifts.astype(np.int64), bias.astype(np.int64))
 
     @classmethod
     def _of_sums(cls, sums: dict[str, Sums], layers: int, shifts: Sums, bias: Sums) -> AccumulatorReach:

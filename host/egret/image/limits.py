@@ -28,6 +28,10 @@ from egret.profiles import Board, Build
 if TYPE_CHECKING:
     from egret.image.model_image import ModelImage
 
+COMPACT_BIAS_STEP = 1 << (SUM_BITS - COMPACT_BIAS_BITS)
+COMPACT_MOST_FRACTION_BITS = FRACTION_BITS_MINIMUM + (1 << COMPACT_SHIFT_BITS) - 1
+"""Of words where there are many (Build.compact()): the unit of biases, and the most fraction bits."""
+
 DEFAULT_CHUNK = 16
 """Tokens per start of the kernel: often enough for a progress bar, seldom enough to cost nothing."""
 
@@ -189,9 +193,10 @@ def check_fit(checkpoint: Checkpoint, build: Build) -> None:
     """Raise EgretError, naming the limit or the matrix and row, where `build` cannot run `checkpoint`."""
     check_limits([layer.neurons for layer in checkpoint.layers], len(checkpoint.vocabulary), build)
     _check_weights(checkpoint, build)
-    _check_word_records(
-        checkpoint.decoder_bias, checkpoint.decoder_fraction_bits - FRACTION_BITS_MINIMUM, build
-    )
+    if build.compact(len(checkpoint.vocabulary)):
+        _check_compact_records(
+            checkpoint.decoder_bias, checkpoint.decoder_fraction_bits - FRACTION_BITS_MINIMUM, build
+        )
     check_accumulators(AccumulatorReach.of_checkpoint(checkpoint), build.accumulator_bits)
 
 
@@ -207,9 +212,8 @@ def check_build(image: ModelImage, build: Build) -> None:
                 f"has {_describe(there)}. Pack the checkpoint for this board."
             )
     check_limits(image.neurons, image.header.words, build)
-    records = np.stack([image.decoder_records(engine) for engine in range(image.layout.engines)])
-    words = image.decoder_layout.gather(records, image.header.words)
-    _check_word_records(np.ascontiguousarray(words[:, 0]).view(np.int16), words[:, 1], build)
+    if build.compact(image.header.words):
+        _check_compact_records(*image.word_records(), build)
     if image.header.tile_rows > build.logit_depth:
         raise EgretError(
             f"The image's decoder is in tiles of {image.header.tile_rows} rows; this kernel takes "
@@ -224,7 +228,7 @@ def _describe(layout: Layout) -> str:
     )
 
 
-def _check_word_records(
+def _check_compact_records(
     bias: npt.NDArray[np.int16], shift: npt.NDArray[np.integer[Any]], build: Build
 ) -> None:
     """Raise EgretError, naming the word, where a large vocabulary's biases or shifts are not compact.
@@ -232,17 +236,15 @@ def _check_word_records(
     bias, shift: [V]. So many words' biases have their high byte only in the kernel, and their shifts fewer
     bits (docs/formats.md, section 4).
     """
-    if not build.compact(bias.size):
-        return
     most = build.decoder_depth * build.decoder_slots
-    step, shifts = 1 << (SUM_BITS - COMPACT_BIAS_BITS), 1 << COMPACT_SHIFT_BITS
-    wrong = (bias % step != 0) | (shift >= shifts)
+    wrong = (bias % COMPACT_BIAS_STEP != 0) | (shift > COMPACT_MOST_FRACTION_BITS - FRACTION_BITS_MINIMUM)
     if wrong.any():
         word = int(np.flatnonzero(wrong)[0])
         raise EgretError(
             f"Word {word} has the bias {int(bias[word])} and {int(shift[word]) + FRACTION_BITS_MINIMUM} "
-            f"fraction bits; where there are more than {most:,} words, a bias is a multiple of {step} and "
-            f"fraction bits are {FRACTION_BITS_MINIMUM}..{FRACTION_BITS_MINIMUM + shifts - 1}."
+            f"fraction bits; where there are more than {most:,} words, a bias is a multiple of "
+            f"{COMPACT_BIAS_STEP} and "
+            f"fraction bits are {FRACTION_BITS_MINIMUM}..{COMPACT_MOST_FRACTION_BITS}."
         )
 
 

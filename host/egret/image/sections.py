@@ -96,6 +96,12 @@ class ImageSections:
             self.view(self.header.engines[engine].decoder, count * size).view("<u2").reshape(count, size // 2)
         )
 
+    def word_records(self) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]:
+        """Return copies of the biases, int16 [V], and the shifts, uint16 [V], of all words."""
+        records = np.stack([self.decoder_records(engine) for engine in range(self.layout.engines)])
+        words = self.decoder_layout.gather(records, self.header.words)
+        return np.ascontiguousarray(words[:, 0]).view(np.int16), np.ascontiguousarray(words[:, 1])
+
     def table(self, engine: int) -> npt.NDArray[np.int16]:
         """Return the folded table, int16 [V, 3, plane bytes / 2], position i at index i, then zeros."""
         plane = self.layout.plane_bytes(self.neurons[0])

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from egret.checkpoint import FRACTION_BITS_MINIMUM
-from egret.contract import COMPACT_BIAS_BITS, COMPACT_SHIFT_BITS, SUM_BITS
+from egret.image.limits import COMPACT_BIAS_STEP, COMPACT_MOST_FRACTION_BITS
 from egret.matrices import DECODER, Matrix
 
 DEFAULT_SPARSITY = 0.85
@@ -39,9 +38,8 @@ def compact_records(
     bias: npt.NDArray[np.int16], fraction_bits: npt.NDArray[np.int8]
 ) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.int8]]:
     """Return biases and fraction bits of words, both [V], as a kernel's compact records hold them."""
-    most = FRACTION_BITS_MINIMUM + (1 << COMPACT_SHIFT_BITS) - 1
-    step = 1 << (SUM_BITS - COMPACT_BIAS_BITS)
-    return bias // np.int16(step) * np.int16(step), np.minimum(fraction_bits, np.int8(most))
+    step, most = np.int16(COMPACT_BIAS_STEP), np.int8(COMPACT_MOST_FRACTION_BITS)
+    return bias // step * step, np.minimum(fraction_bits, most)
 
 
 @dataclass
